@@ -1,0 +1,109 @@
+"""The one interface behind which models are inspected, trained and tested: an interpreter that is not the host's."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tao_hf.errors import UserError
+
+CONTEXTS = ("inspect", "pytorch", "deploy")
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a command ended.
+
+    Attributes:
+        returncode: the exit status; 124 when the time limit was reached, -N when killed by signal N.
+        seconds: wall time.
+        tail: the last lines of its output (at most 40).
+    """
+
+    returncode: int
+    seconds: float
+    tail: str
+
+
+class Runtime(ABC):
+    """A place with torch, transformers and TAO's dependencies in which commands run.
+
+    A new kind is one module, `tao_hf/runtime/<kind>.py`, with two functions: `create() -> Runtime`, and
+    `available() -> bool` which tells whether `auto` may choose it.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the runtime usable, showing progress; does nothing when it is.
+
+        Raises:
+            UserError: when it cannot be made usable.
+        """
+
+    @abstractmethod
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        context: str,
+        workdir: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        log: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+        timeout: float | None = None,
+    ) -> Completed:
+        """Run one command to its end.
+
+        Args:
+            argv: the command; "python" as its first word means the runtime's interpreter. Host paths in it must have
+                gone through `path()`.
+            context: "inspect", "pytorch" or "deploy": which packages and console scripts the command sees.
+            workdir: the person's working directory; without it no TAO package is visible.
+            env: variables set on top of the runtime's own.
+            cwd: directory (on the host) to run in; default: workdir, else the current one.
+            log: file that receives standard output and error, merged, line by line as they come.
+            on_line: called with each line.
+            timeout: seconds after which the command and its children are killed.
+        """
+
+    @abstractmethod
+    def path(self, host_path: Path | str) -> str:
+        """Return how code inside the runtime names a path of the host."""
+
+    @abstractmethod
+    def stand_ins(self, workdir: Path) -> list[str]:
+        """Return the names of the stand-in modules that runs in `workdir` use because the real ones are missing."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what `prepare` holds; the runtime may be prepared again."""
+
+
+def get_runtime(kind: str = "auto") -> Runtime:
+    """Return the runtime of that kind: "local", "docker", or "auto" (docker where it is available, else local).
+
+    Raises:
+        UserError: when this version of the template has no such runtime.
+    """
+    if kind == "auto":
+        kind = "docker" if _has("docker") and _module("docker").available() else "local"
+    if not kind.isidentifier() or not _has(kind):
+        raise UserError(
+            f"The {kind} runtime is not part of this version of the template; choose runtime=local."
+        )
+    return _module(kind).create()
+
+
+def _has(kind: str) -> bool:
+    return importlib.util.find_spec(f"tao_hf.runtime.{kind}") is not None
+
+
+def _module(kind: str):
+    return importlib.import_module(f"tao_hf.runtime.{kind}")
