@@ -1,0 +1,72 @@
+"""Replaces files as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write(path: Path, content: bytes) -> None:
+    """Give `path` the `content`, as `write_all` does for several files."""
+    write_all({path: content})
+
+
+def write_all(contents: Mapping[Path, bytes | None]) -> None:
+    """Give every path its content (`None`: delete it), all of them or none.
+
+    Everything is written beside its target and flushed to the disk first; only then are the targets renamed over. Modes
+    are kept, and a symbolic link stays a link: the file it points to is replaced.
+
+    Raises:
+        OSError: Something could not be written; every path is as it was and nothing is left beside it.
+    """
+    targets = {path: Path(os.path.realpath(path)) for path in contents}
+    before = {path: target.read_bytes() if target.exists() else None for path, target in targets.items()}
+    staged: dict[Path, str] = {}
+    done: list[Path] = []
+    try:
+        for path, content in contents.items():
+            if content is not None:
+                staged[path] = _stage(targets[path], content)
+        for path, content in contents.items():
+            if content is None:
+                targets[path].unlink(missing_ok=True)
+            else:
+                os.replace(staged[path], targets[path])
+                del staged[path]
+            done.append(path)
+    except BaseException:
+        for path in done:
+            original = before[path]
+            if original is None:
+                targets[path].unlink(missing_ok=True)
+            else:
+                os.replace(_stage(targets[path], original), targets[path])
+        raise
+    finally:
+        for name in staged.values():
+            os.unlink(name)
+
+
+def _stage(target: Path, content: bytes) -> str:
+    """Write `content` to a new file beside `target`, with the mode `target` has or would get; return its name."""
+    try:
+        mode = stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        mode = 0o666 & ~umask
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return name
