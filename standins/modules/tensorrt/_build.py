@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Building an engine: converting the ONNX graph to the asked precision and packing it with its profiles."""
+
+from tensorrt import _precision
+from tensorrt._config import IBuilderConfig, IOptimizationProfile
+from tensorrt._engine_file import write_engine
+from tensorrt._enums import BuilderFlag, DataType
+from tensorrt._network import INetworkDefinition
+
+_UNSUPPORTED = ("BF16", "FP8", "INT4")
+
+
+class Builder:
+    """Makes networks, configurations and engines."""
+
+    platform_has_tf32 = False
+    platform_has_fast_fp16 = True
+    platform_has_fast_int8 = True
+
+    def __init__(self, logger):
+        """Say on the log that this is the stand-in."""
+        self.logger = logger
+        logger.log(logger.Severity.WARNING, "TensorRT is not installed: engines built here run on ONNX Runtime, on the CPU.")
+
+    def create_network(self, flags=0):
+        """Return an empty :class:`INetworkDefinition`."""
+        return INetworkDefinition(flags)
+
+    def create_builder_config(self):
+        """Return a fresh :class:`IBuilderConfig`."""
+        return IBuilderConfig()
+
+    def create_optimization_profile(self):
+        """Return a fresh :class:`IOptimizationProfile`."""
+        return IOptimizationProfile()
+
+    def is_network_supported(self, network, config):
+        """Return whether the network was parsed."""
+        return network.model is not None
+
+    def build_serialized_network(self, network, config):
+        """Build an engine.
+
+        FP32 keeps the graph; FP16 converts it, inputs and outputs staying as they are; INT8 calibrates and quantizes the
+        layers that have weights. Layers whose precision was set keep it.
+
+        Returns:
+            IHostMemory: The engine file's bytes.
+
+        Raises:
+            RuntimeError: When the network is empty, a profile is missing or the precision is not available here.
+        """
+        if network.model is None:
+            raise RuntimeError("The network is empty: parse an ONNX file into it first.")
+        for name in _UNSUPPORTED:
+            if config.get_flag(BuilderFlag[name]):
+                raise RuntimeError(f"The TensorRT stand-in builds FP32, FP16 and INT8 engines, not {name}.")
+        profiles = self._profiles(network, config)
+        keep_float = {
+            layer.name for layer in network if layer.precision_is_set and layer.precision == DataType.FLOAT
+        }
+        if config.get_flag(BuilderFlag.INT8) and not _precision.is_quantized(network.model):
+            precision = "int8"
+            not_int8 = {layer.name for layer in network if layer.precision_is_set and layer.precision != DataType.INT8}
+            shapes = {name: _calibration_shape(config, name, profiles[0][name]) for name in profiles[0]}
+            model = _precision.to_int8(network.model, config.int8_calibrator, shapes, not_int8, self.logger)
+        elif config.get_flag(BuilderFlag.FP16):
+            precision = "fp16"
+            model = _precision.to_fp16(network.model, keep_float)
+        else:
+            precision = "int8" if config.get_flag(BuilderFlag.INT8) else "fp32"
+            model = network.model
+        self.logger.log(self.logger.Severity.INFO, f"Built a {precision} engine of {len(network)} layers.")
+        return write_engine(model.SerializeToString(), {"precision": precision, "profiles": profiles})
+
+    @staticmethod
+    def _profiles(network, config):
+        """Return the profiles as a list of {input name: [min, opt, max]}; static inputs need none."""
+        added = config._profiles or [IOptimizationProfile()]
+        profiles = []
+        for profile in added:
+            shapes = {}
+            for index in range(network.num_inputs):
+                tensor = network.get_input(index)
+                given = profile.get_shape(tensor.name)
+                if not given:
+                    if -1 in tensor.shape:
+                        raise RuntimeError(f"Input '{tensor.name}' has dynamic shape {tensor.shape} but no profile.")
+                    given = [tensor.shape] * 3
+                for shape in given:
+                    same = len(shape) == len(tensor.shape)
+                    if not same or any(wanted not in (-1, got) for wanted, got in zip(tensor.shape, shape)):
+                        raise RuntimeError(f"The profile's {shape} does not fit input '{tensor.name}' {tensor.shape}.")
+                shapes[tensor.name] = [list(shape) for shape in given]
+            profiles.append(shapes)
+        return profiles
+
+
+def _calibration_shape(config, name, profile_shapes):
+    """Return the shape of one input during calibration: the calibrator's batch size in the profile's usual shape."""
+    profile = config.get_calibration_profile()
+    shapes = (profile and profile.get_shape(name)) or profile_shapes
+    usual = [int(extent) for extent in shapes[1]]
+    if config.int8_calibrator is not None:
+        usual[0] = int(config.int8_calibrator.get_batch_size())
+    return tuple(usual)
