@@ -1,0 +1,141 @@
+"""The names that templates use, derived from the answers alone, so that an update renders without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tao_hf.rendering import pascal_case
+
+STRATEGIES = ("reuse", "timm", "hf")  # in the order of preference
+NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "branch_name")
+
+
+def task_room(task_type: str) -> str:
+    """Return the folder in ``tasks/`` of a task type: ``image-classification`` gives ``image_classification``."""
+    return task_type.replace("-", "_")
+
+
+def task_types(root: Path) -> list[str]:
+    """Return the task types that this template has a room for."""
+    return sorted(path.parent.name.replace("_", "-") for path in (root / "tasks").glob("*/task.yml"))
+
+
+def strategy_rooms(root: Path) -> list[str]:
+    """Return the strategies that this template has a room for, preferred first."""
+    return [name for name in STRATEGIES if (root / "strategies" / name).is_dir()]
+
+
+def height_and_width(image_size: Any) -> tuple[int, int]:
+    """Return height and width in pixels from an answer: one number or a pair."""
+    if isinstance(image_size, int):
+        return image_size, image_size
+    height, width = image_size
+    return int(height), int(width)
+
+
+def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: int, width: int) -> dict[str, Any]:
+    """Return the preprocessing for another input size than the model's own.
+
+    Args:
+        preprocess: The findings' ``preprocess``.
+        native: The model's own height and width in pixels.
+        height: Answered height in pixels.
+        width: Answered width in pixels.
+
+    Returns:
+        ``resize`` (mode ``exact``, ``shortest_edge`` with its size scaled like the input, or ``none``),
+        ``center_crop``, ``interpolation``, ``mean`` and ``std``.
+    """
+    resize = preprocess["resize"] or {"mode": "none"}
+    crop = preprocess["crop"] is not None
+    if resize["mode"] == "shortest_edge":
+        scale = min(height, width) / min(native)
+        resize = {"mode": "shortest_edge", "size": max(1, round(resize["size"] * scale))}
+        crop = True  # what keeps the aspect ratio must be cropped to a fixed input size
+    elif resize["mode"] == "exact" and not crop:
+        resize = {"mode": "exact"}
+    elif resize["mode"] == "exact":
+        resize = {"mode": "exact"}
+        crop = False  # exact resizing goes straight to the input size
+    else:
+        crop = True
+    return {
+        "resize": resize,
+        "center_crop": crop,
+        "interpolation": preprocess["interpolation"],
+        "mean": preprocess["mean"],
+        "std": preprocess["std"],
+    }
+
+
+def generated_files(root: Path, names: Mapping[str, str]) -> list[str]:
+    """Return the paths, relative to the working directory, of the files that rendering writes for a model."""
+    files = []
+    for path in sorted((root / "template").rglob("*.jinja")):
+        relative = path.relative_to(root / "template").as_posix()
+        for name, value in names.items():
+            relative = relative.replace("{{" + name + "}}", value)
+        files.append(relative.removesuffix(".jinja"))
+    return files
+
+
+def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the derived names, or nothing while answers are missing.
+
+    Args:
+        root: Folder of the template.
+        answers: Copier's render context.
+    """
+    if any(answers.get(name) is None for name in NEEDED):
+        return {}
+    findings = answers["findings"]
+    model_name = answers["model_name"]
+    room = task_room(answers["task_type"])
+    strategy = answers["strategy"]
+    if strategy == "auto":
+        strategy = strategy_rooms(root)[0]
+    task_file = root / "tasks" / room / "task.yml"
+    if not task_file.is_file():
+        return {}
+    task = yaml.safe_load(task_file.read_text(encoding="utf-8"))
+    height, width = height_and_width(answers["image_size"])
+    backbone_module = f"hf_{model_name}"
+    names = {
+        "task": task,
+        "task_room": room,
+        "strategy_room": strategy,
+        "class_name": pascal_case(model_name),
+        "height": height,
+        "width": width,
+        "channels": findings["channels"],
+        "feature_dim": findings["feature_dim"],
+        "pre": adapt_preprocess(findings["preprocess"], findings["image_size"], height, width),
+        "exporter": findings["onnx"]["exporter"],
+        "opset": findings["onnx"]["opset"],
+        "onnx_inputs": task["onnx_inputs"],
+        "onnx_outputs": task["onnx_outputs"],
+        "backbone_type": model_name,
+        "backbone_module": backbone_module,
+        "backbone_file": f"{backbone_module}.py",
+    }
+    names["model_record"] = {
+        "model_name": model_name,
+        "class_name": names["class_name"],
+        "task_type": answers["task_type"],
+        "hf_model_id": answers["hf_model_id"],
+        "num_labels": answers["num_labels"],
+        "image_size": [height, width],
+        "channels": names["channels"],
+        "strategy": strategy,
+        "preprocess": names["pre"],
+        "onnx_inputs": names["onnx_inputs"],
+        "onnx_outputs": names["onnx_outputs"],
+        "backbone": {"module": backbone_module, "names": [names["backbone_type"]]},
+        "branch_name": answers["branch_name"],
+        "files": generated_files(root, {"model_name": model_name, "backbone_file": names["backbone_file"]}),
+    }
+    return names

@@ -1,0 +1,194 @@
+"""The functions that ``copier.yml`` calls: what is found out between the questions, and what is wrong with an answer."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tao_hf import branches, context, findings_table, inspection, phase2, sources
+from tao_hf.errors import UserError
+from tao_hf.progress import step
+from tao_hf.rendering import one_line
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MAX_PIXELS = 8192
+MAX_CLASSES = 1_000_000
+NEEDED_BYTES = 32 * 1024**2
+
+BANNER = """
+tao-hf-template · a Hugging Face vision model into NVIDIA TAO Toolkit
+Everything stays on this machine: nothing is pushed, uploaded or published.
+"""
+
+
+def _say(text: str) -> None:
+    """Print to the terminal beside Copier's own output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _questions() -> dict[str, Any]:
+    """Return the questions of ``copier.yml`` by name."""
+    config = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    return {name: question for name, question in config.items() if not name.startswith("_")}
+
+
+def _values(choices: Any) -> list[str]:
+    """Return the values of a question's choices, given as list or as label-to-value mapping."""
+    return list(choices.values()) if isinstance(choices, dict) else list(choices)
+
+
+def task_types() -> list[str]:
+    """Return the task types this version of the template can generate."""
+    return context.task_types(ROOT)
+
+
+def welcome(data: Mapping[str, Any]) -> str:
+    """Return the banner, after checking the names and choices of answers given with ``--data``.
+
+    Raises:
+        UserError: If an answer is for no question, or is none of the choices.
+    """
+    questions = _questions()
+    for name, value in data.items():
+        if name not in questions:
+            close = difflib.get_close_matches(name, questions, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the questions are {', '.join(questions)}."
+            raise UserError(f"There is no question called {one_line(name)}: {hint}")
+        choices = questions[name].get("choices")
+        if isinstance(choices, (list, dict)) and value not in _values(choices):
+            raise UserError(f"{name} cannot be {one_line(value)}: choose one of {', '.join(_values(choices))}.")
+    return BANNER
+
+
+def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
+    """Inspect the model, show the findings as a table, and return them."""
+    findings = inspection.inspect_model(hf_model_id, runtime)
+    _say(findings_table.render(findings, min(shutil.get_terminal_size().columns, 100)))
+    if findings["task_type"] not in task_types():
+        raise UserError(
+            f"{one_line(hf_model_id)} is an {findings['task_type']} model; this version of the template generates "
+            f"{', '.join(task_types())}. Choose a model of such a task."
+        )
+    if not findings["onnx"]["ok"]:
+        raise UserError(
+            f"{one_line(hf_model_id)} cannot be exported to ONNX, so it cannot be deployed: "
+            f"{one_line(findings['onnx']['error'] or findings['onnx']['failing_op'] or 'unknown reason')}"
+        )
+    return findings
+
+
+def explore_workspace(
+    dst_path: Any, tao_version: str, tao_source: str, base_branch: str, findings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Find or fetch the TAO repositories, read what is in them, and show both.
+
+    Returns:
+        ``repos`` (where each repository comes from) and ``explored`` (what the repositories hold already).
+    """
+    workdir = Path(str(dst_path)).absolute()
+    with step("Looking for the TAO repositories"):
+        resolved = sources.resolve(workdir, tao_version, tao_source, base_branch)
+    _say(sources.describe(resolved))
+    explored = phase2.explore({name: Path(repo["path"]) for name, repo in resolved.items()}, findings["task_type"])
+    _say(phase2.render(explored))
+    return {"repos": resolved, "explored": explored}
+
+
+def default_branch(dst_path: Any, model_name: str) -> str:
+    """Return the branch of an earlier model in the working directory, or one named after the model."""
+    return branches.default_branch(Path(str(dst_path)).absolute(), model_name)
+
+
+def _model_name_problem(model_name: str, workspace: Mapping[str, Any], workdir: Path) -> str | None:
+    if (workdir / ".tao-hf" / model_name / "model.json").is_file():
+        return None
+    return phase2.model_name_problem(model_name, workspace["explored"])
+
+
+def _image_size_problem(image_size: Any, findings: Mapping[str, Any]) -> str | None:
+    try:
+        height, width = context.height_and_width(image_size)
+    except (TypeError, ValueError):
+        return "image_size must be one number, or [height, width], in pixels."
+    if isinstance(image_size, bool) or not (1 <= height <= MAX_PIXELS and 1 <= width <= MAX_PIXELS):
+        return f"image_size must be between 1 and {MAX_PIXELS} pixels, not {height} x {width}."
+    patch = findings.get("patch_size")
+    if patch and (height % patch or width % patch):
+        return f"image_size must be a multiple of the model's patch size, {patch} pixels, not {height} x {width}."
+    return None
+
+
+def _num_labels_problem(num_labels: Any) -> str | None:
+    if not isinstance(num_labels, int) or isinstance(num_labels, bool) or not 2 <= num_labels <= MAX_CLASSES:
+        return f"num_labels must be a whole number of classes, at least 2, not {one_line(num_labels)}."
+    return None
+
+
+def problem_when_asked(question: str, conf: Mapping[str, Any], *values: Any) -> str:
+    """Return what is wrong with an answer typed at the prompt, or an empty string.
+
+    Answers given with ``--data`` or taken with ``--defaults`` are checked by `preflight` instead: Copier shows an
+    invalid one of those as a traceback.
+    """
+    if conf["defaults"] or question in conf["data"]:
+        return ""
+    if question == "model_name":
+        return _model_name_problem(*values, Path(str(conf["dst_path"])).absolute()) or ""
+    if question == "image_size":
+        return _image_size_problem(*values) or ""
+    return _num_labels_problem(*values) or ""
+
+
+def _strategy_problem(strategy: str) -> str | None:
+    rooms = context.strategy_rooms(ROOT)
+    if strategy != "auto" and strategy not in rooms:
+        return f"strategy={strategy} is not part of this version of the template: choose auto or {' or '.join(rooms)}."
+    return None
+
+
+def _disk_problem(workdir: Path) -> str | None:
+    existing = next(path for path in (workdir, *workdir.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < NEEDED_BYTES:
+        return (
+            f"{workdir} has {free // 1024} KiB of free disk space, and {NEEDED_BYTES // 1024**2} MiB are needed: "
+            "make room or choose another folder."
+        )
+    return None
+
+
+def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all answers and the working directory before anything is written.
+
+    Returns:
+        The name of the strategy that was settled on.
+
+    Raises:
+        UserError: For the first thing that is wrong.
+    """
+    workdir = Path(str(conf["dst_path"])).absolute()
+    problem = (
+        _model_name_problem(answers["model_name"], answers["workspace"], workdir)
+        or (None if answers["task_type"] in task_types() else f"There is no task type {one_line(answers['task_type'])}.")
+        or _image_size_problem(answers["image_size"], answers["findings"])
+        or _num_labels_problem(answers["num_labels"])
+        or _strategy_problem(answers["strategy"])
+        or _disk_problem(workdir)
+    )
+    if problem:
+        raise UserError(problem)
+    branches.check(workdir, answers["branch_name"], answers["base_branch"])
+    if not conf["pretend"]:
+        # Copier removes a destination it made itself when a task fails; what failed its tests must stay to be looked at.
+        workdir.mkdir(parents=True, exist_ok=True)
+    strategy = answers["strategy"]
+    return {"strategy": context.strategy_rooms(ROOT)[0] if strategy == "auto" else strategy}
+
+
+FUNCTIONS = (task_types, welcome, inspect_model, explore_workspace, default_branch, problem_when_asked, preflight)
