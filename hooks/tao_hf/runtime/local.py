@@ -27,7 +27,7 @@ from tao_hf.runtime.shims import CLONES, write_console_shims
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _COMPLETE = ".complete"
-_DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTEST_ADDOPTS")
+_DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONSAFEPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTEST_ADDOPTS")
 _FIND = (
     "import importlib.util, json, sys\n"
     "print(json.dumps([n for n in sys.argv[1:] if importlib.util.find_spec(n) is None]))\n"
