@@ -17,8 +17,8 @@ def write(path: Path, content: bytes) -> None:
 def write_all(contents: Mapping[Path, bytes | None]) -> None:
     """Give every path its content (`None`: delete it), all of them or none.
 
-    Everything is written beside its target and flushed to the disk first; only then are the targets renamed over. Modes
-    are kept, and a symbolic link stays a link: the file it points to is replaced.
+    Everything is written beside its target and flushed to the disk first; only then are the targets renamed
+    over. Modes are kept, and a symbolic link stays a link: the file it points to is replaced.
 
     Raises:
         OSError: Something could not be written; every path is as it was and nothing is left beside it.
@@ -52,7 +52,7 @@ def write_all(contents: Mapping[Path, bytes | None]) -> None:
 
 
 def _stage(target: Path, content: bytes) -> str:
-    """Write `content` to a new file beside `target`, with the mode `target` has or would get; return its name."""
+    """Write `content` to a new file beside `target`, with its mode (or a new file's); return its name."""
     try:
         mode = stat.S_IMODE(target.stat().st_mode)
     except FileNotFoundError:

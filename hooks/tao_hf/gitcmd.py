@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tao_hf.errors import UserError
@@ -32,6 +33,8 @@ _ALLOWED = frozenset(
         "status",
         "switch",
         "symbolic-ref",
+        "tag",
+        "update-index",
         "update-ref",
     )
 )
@@ -56,7 +59,9 @@ class GitError(Exception):
 def environment() -> dict[str, str]:
     """Return the environment git runs in: no prompts of any kind, English messages, no foreign repository."""
     env = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
-    env.update(GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="", GCM_INTERACTIVE="never", LC_ALL="C", GIT_OPTIONAL_LOCKS="0")
+    env.update(
+        GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="", GCM_INTERACTIVE="never", LC_ALL="C", GIT_OPTIONAL_LOCKS="0"
+    )
     env.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10")
     return env
 
@@ -67,6 +72,7 @@ def run(
     timeout: float | None = 60,
     stdin: bytes | None = None,
     env: dict[str, str] | None = None,
+    settings: Sequence[str] = (),
 ) -> bytes:
     """Run ``git <args>`` and return its standard output.
 
@@ -76,6 +82,7 @@ def run(
         timeout: Seconds after which git and every helper it started are killed; `None` for no limit.
         stdin: Bytes for its standard input.
         env: Extra variables.
+        settings: Configuration for this one command, as ``key=value``.
 
     Raises:
         GitError: git failed or ran past the limit.
@@ -84,7 +91,8 @@ def run(
     if args[0] not in _ALLOWED:
         raise ValueError(f"git {args[0]} is not among the commands this package runs.")
     # A file system monitor set in a repository's own configuration is a program; do not run it for our look-ups.
-    command = ["git", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false", *args]
+    extra = [part for setting in ("core.fsmonitor=false", *settings) for part in ("-c", setting)]
+    command = ["git", *extra, *args]
     try:
         process = subprocess.Popen(
             command,
@@ -135,7 +143,9 @@ def is_clone(path: Path) -> bool:
     try:
         text("rev-parse", "--git-dir", cwd=path)
     except GitError as error:
-        raise UserError(f"{path} has a .git, but git cannot use it ({error.reason}); repair or move it.") from error
+        raise UserError(
+            f"{path} has a .git, but git cannot use it ({error.reason}); repair or move it."
+        ) from error
     return True
 
 

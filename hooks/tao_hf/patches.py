@@ -67,7 +67,9 @@ def apply(
                 edits[ini] = pytest_ini.added(before, section, lines)
         except NotRecognised as error:
             listed = "; ".join(lines.values())
-            raise _by_hand(ini, error, f"declare these markers in its [{section}] section: {listed}") from error
+            raise _by_hand(
+                ini, error, f"declare these markers in its [{section}] section: {listed}"
+            ) from error
     if backbone_module:
         init = workdir / "tao-pytorch" / _BACKBONES_FILE
         try:
@@ -122,7 +124,9 @@ def status(workdir: Path, model_name: str, backbone_module: str | None = None) -
     return result
 
 
-def without(relative: str, content: bytes, model_name: str, backbone_module: str | None = None) -> bytes | None:
+def without(
+    relative: str, content: bytes, model_name: str, backbone_module: str | None = None
+) -> bytes | None:
     """Return a patched file's `content` as it was before `model_name` was registered in it.
 
     Args:
@@ -247,7 +251,9 @@ def pytest_file(repo: Path) -> tuple[Path, str]:
     """Return the file that pytest reads its settings from in `repo`, and its section; pytest.ini when there is none."""
     for name, section in _INI_FILES:
         path = repo / name
-        if path.is_file() and (name.endswith("pytest.ini") or f"[{section}]" in path.read_text("utf-8", "replace")):
+        if path.is_file() and (
+            name.endswith("pytest.ini") or f"[{section}]" in path.read_text("utf-8", "replace")
+        ):
             return path, section
     return repo / "pytest.ini", "pytest"
 
@@ -310,7 +316,11 @@ def _with_import(source: pylists.Source, module: str, names: Sequence[str]) -> b
     newline = source.newline()
     rows = [f"from {_BACKBONES}.{module} import (", *(f"    {name}," for name in names), ")"]
     before = source.text[:place]
-    addition = "".join(row + newline for row in rows) if before.endswith(("\n", "\r")) else newline + newline.join(rows)
+    addition = (
+        "".join(row + newline for row in rows)
+        if before.endswith(("\n", "\r"))
+        else newline + newline.join(rows)
+    )
     text = before + addition + source.text[place:]
     statement = ast.parse("\n".join(rows)).body[0]
     expected = [ast.dump(node) for node in source.tree.body]
@@ -361,10 +371,18 @@ def _state(path: Path, relative: str, model_name: str, backbone_module: str | No
             _require_toml_markers(path, pytest_ini.wanted(model_name, _MARKERS))
             return "applied"
         if relative == _BACKBONES_FILE:
-            return "applied" if _imports(pylists.Source(content).tree, backbone_module or model_name) else "absent"
+            return (
+                "applied"
+                if _imports(pylists.Source(content).tree, backbone_module or model_name)
+                else "absent"
+            )
         if relative == "setup.py":
             scripts = pylists.strings(console_scripts(pylists.Source(content).tree))
-            return "applied" if any(item.partition("=")[0].strip() == model_name for item in scripts) else "absent"
+            return (
+                "applied"
+                if any(item.partition("=")[0].strip() == model_name for item in scripts)
+                else "absent"
+            )
         section = dict(_INI_FILES)[relative]
         return "applied" if model_name in pytest_ini.markers(content, section) else "absent"
     except OSError:
@@ -381,17 +399,23 @@ def _read(path: Path) -> bytes:
 
 
 def _by_hand(path: Path, error: NotRecognised, what: str) -> UserError:
-    return UserError(f"{path} was left as it is, because {error}; please {what} by hand, then run this again.")
+    return UserError(
+        f"{path} was left as it is, because {error}; please {what} by hand, then run this again."
+    )
 
 
 def _write(workdir: Path, edits: dict[Path, bytes | None]) -> list[str]:
     """Write the edits that change something (`None`: delete the file) and return their paths."""
     changed = {
-        path: content for path, content in edits.items() if content != (path.read_bytes() if path.exists() else None)
+        path: content
+        for path, content in edits.items()
+        if content != (path.read_bytes() if path.exists() else None)
     }
     try:
         atomic.write_all(changed)
     except OSError as error:
         names = ", ".join(map(str, changed))
-        raise UserError(f"{names} could not be written ({error.strerror or error}); nothing was changed.") from error
+        raise UserError(
+            f"{names} could not be written ({error.strerror or error}); nothing was changed."
+        ) from error
     return [path.relative_to(workdir).as_posix() for path in changed]

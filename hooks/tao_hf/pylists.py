@@ -90,7 +90,9 @@ class _Gap(NamedTuple):
 
 def strings(node: ast.List | ast.Tuple) -> list[str]:
     """Return the string elements of a list or tuple literal, in order."""
-    return [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return [
+        item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    ]
 
 
 def added(content: bytes, locate: Locator, item: str) -> bytes:
@@ -169,7 +171,9 @@ def _append(source: Source, node: ast.List | ast.Tuple, item: str, end: int) -> 
         trailing = "," if gap.comma is not None else ""
         line = source.indent(last_start) + literal + trailing + source.newline()
         if source.line_start(last_start) == source.line_start(source.span(node)[0]):
-            line = source.indent(last_start) + _step(source, last_start) + literal + trailing + source.newline()
+            line = (
+                source.indent(last_start) + _step(source, last_start) + literal + trailing + source.newline()
+            )
         place = source.line_end(closing)
         return [(place, place, line)] if trailing else [(closing, closing, ","), (place, place, line)]
     separator = " "
@@ -201,7 +205,9 @@ def _step(source: Source, offset: int) -> str:
     return "\t" if "\t" in source.indent(offset) else "    "
 
 
-def _first(source: Source, node: ast.List | ast.Tuple, item: str, start: int, end: int) -> list[tuple[int, int, str]]:
+def _first(
+    source: Source, node: ast.List | ast.Tuple, item: str, start: int, end: int
+) -> list[tuple[int, int, str]]:
     literal = _quoted(item, "'")
     comma = "," if isinstance(node, ast.Tuple) else ""
     if source.line_end(start) <= end - 1:  # the brackets are on different lines
@@ -221,7 +227,9 @@ def _take(source: Source, node: ast.List | ast.Tuple, index: int) -> list[tuple[
     before = _gap(source, previous_end, start) if index else _Gap(None, False)
     after = own + 1 if own is not None else end
     line_start, line_end = source.line_start(start), source.line_end(after)
-    alone = not text[line_start:start].strip() and re.fullmatch(r"[ \t\f]*(#[^\r\n]*)?[\r\n]+", text[after:line_end])
+    alone = not text[line_start:start].strip() and re.fullmatch(
+        r"[ \t\f]*(#[^\r\n]*)?[\r\n]+", text[after:line_end]
+    )
     if alone:
         edits = [(line_start, line_end, "")]
         if own is None and before.comma is not None:
@@ -234,7 +242,9 @@ def _take(source: Source, node: ast.List | ast.Tuple, index: int) -> list[tuple[
     return [(start, after if is_last else next_start, "")]
 
 
-def _checked(source: Source, edits: list[tuple[int, int, str]], locate: Locator, expected: list[str]) -> bytes:
+def _checked(
+    source: Source, edits: list[tuple[int, int, str]], locate: Locator, expected: list[str]
+) -> bytes:
     """Make the edits and prove that they did what they were for: the list is as expected and nothing else changed."""
     text = source.text
     for start, end, replacement in sorted(edits, reverse=True):
