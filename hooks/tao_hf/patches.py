@@ -8,7 +8,7 @@ on, and ``./tao-hf`` runs without even that.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -154,20 +154,20 @@ def without(
     return content
 
 
-def only_ours(repo: Path, relative: str, models: Iterable[str]) -> bool:
+def only_ours(repo: Path, relative: str, models: Mapping[str, str]) -> bool:
     """Return whether a tracked file of a clone differs from its last commit by our patches for `models` alone.
 
     Args:
         repo: The clone.
         relative: The file's path inside it.
-        models: The models of the working directory.
+        models: The models of the working directory, with the names of their files in ``backbone_v2/``.
     """
     try:
         committed = gitcmd.text("rev-parse", f"HEAD:{relative}", cwd=repo)
         versions = [(repo / relative).read_bytes(), gitcmd.run("cat-file", "blob", f":{relative}", cwd=repo)]
         for content in versions:
-            for model in models:
-                stripped = without(relative, content, model)
+            for model, module in models.items():
+                stripped = without(relative, content, model, module)
                 if stripped is None:
                     return False
                 content = stripped
