@@ -1,0 +1,108 @@
+"""Render the template's folders for one made-up model, without Copier and without inspecting anything."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "hooks"))
+
+from tao_hf import context, rendering  # noqa: E402
+
+FINDINGS: dict[str, Any] = {
+    "schema": 1,
+    "hf_model_id": "acme/tiny-vit",
+    "pipeline_tag": "image-classification",
+    "task_type": "image-classification",
+    "model_type": "vit",
+    "architectures": ["ViTForImageClassification"],
+    "hidden_size": 32,
+    "feature_dim": 32,
+    "config": {"hidden_size": 32},
+    "head": {"modules": ["classifier"], "parameters": ["classifier.weight", "classifier.bias"]},
+    "preprocess": {
+        "resize": {"mode": "exact", "height": 24, "width": 32},
+        "crop": None,
+        "interpolation": "bilinear",
+        "mean": [0.5, 0.4, 0.3],
+        "std": [0.2, 0.3, 0.4],
+    },
+    "onnx": {"ok": True, "exporter": "torchscript", "opset": 17},
+}
+
+
+def classifier_context(
+    *,
+    model_name: str = "tiny_vit",
+    size: tuple[int, int] = (24, 32),
+    channels: int = 3,
+    num_labels: int = 4,
+    hf_model_id: str = "acme/tiny-vit",
+    **preprocess: Any,
+) -> dict[str, Any]:
+    """Return the names that templates see for an image classifier.
+
+    Args:
+        model_name: Snake-case name of the generated model.
+        size: Height and width of the model input in pixels.
+        channels: 1 (grayscale) or 3 (RGB).
+        num_labels: Number of classes.
+        hf_model_id: What the person typed as the model.
+        **preprocess: What differs from the preprocessing of `FINDINGS`.
+    """
+    findings = copy.deepcopy(FINDINGS)
+    pre = findings["preprocess"]
+    pre.update(mean=pre["mean"][:channels], std=pre["std"][:channels])
+    pre.update(preprocess)
+    findings.update(
+        image_size=list(size),
+        channels=channels,
+        hf_model_id=hf_model_id,
+        num_labels=num_labels,
+        labels=[f"class {index}" for index in range(num_labels)],
+    )
+    answers = {
+        "model_name": model_name,
+        "task_type": "image-classification",
+        "hf_model_id": hf_model_id,
+        "findings": findings,
+        "image_size": list(size),
+        "num_labels": num_labels,
+        "strategy": "hf",
+        "branch_name": "tao-hf",
+    }
+    return {**answers, **context.derived(ROOT, answers)}
+
+
+def environment() -> jinja2.Environment:
+    """Return a Jinja environment like the one that Copier renders with; unknown names are errors."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT), keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    env.filters.update(pyrepr=rendering.pyrepr, yamlrepr=rendering.yamlrepr, one_line=rendering.one_line)
+    return env
+
+
+def render(repo: str, names: dict[str, Any], destination: Path) -> list[Path]:
+    """Render ``template/<repo>`` into `destination` and return the written files.
+
+    Args:
+        repo: ``tao-core``, ``tao-pytorch`` or ``tao-deploy``.
+        names: Names that templates see.
+        destination: Directory that stands for the clone.
+    """
+    env = environment()
+    source = ROOT / "template" / repo
+    written = []
+    for template in sorted(source.rglob("*.jinja")):
+        name = env.from_string(str(template.relative_to(source))).render(names).removesuffix(".jinja")
+        target = destination / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(env.get_template(template.relative_to(ROOT).as_posix()).render(names), encoding="utf-8")
+        written.append(target)
+    return written
