@@ -1,4 +1,4 @@
-"""One local branch of the same name in every repository, made without losing a change and without any remote knowing."""
+"""One local branch of the same name in every repository, made without losing a change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNFINISHED = {
 
 
 class _Plan(NamedTuple):
-    """What a clone needs: its branch now (`None`: detached), its commit, whether the branch exists, and its start."""
+    """A clone's branch (`None`: detached) and commit, whether the wanted branch exists, and its start."""
 
     path: Path
     current: str | None
@@ -38,12 +38,12 @@ def check(workdir: Path, branch: str, base: str) -> None:
     Args:
         workdir: The working directory; repositories that are not there yet are no concern.
         branch: Name of the local branch to work on.
-        base: Branch to start from; empty: from where each clone stands. A clone standing on a release tag, and on no
-            branch, starts from that tag.
+        base: Branch to start from; empty: from where each clone stands. A clone standing on a release tag,
+            and on no branch, starts from that tag.
 
     Raises:
-        UserError: The name is none that git takes, or a clone is read-only, in the middle of a merge or rebase, has
-            uncommitted changes in the way of a switch, or has no such base.
+        UserError: The name is none that git takes, or a clone is read-only, in the middle of a merge or
+            rebase, has uncommitted changes in the way of a switch, or has no such base.
     """
     _check_name(branch)
     found = [(repo, repos.find(workdir, repo)) for repo in REPOS]
@@ -56,8 +56,9 @@ def check(workdir: Path, branch: str, base: str) -> None:
 def create(workdir: Path, names: Iterable[str], branch: str, base: str) -> list[str]:
     """Put the repositories `names` on the local branch `branch`, all of them or none.
 
-    A clone that is on it stays as it is. A new branch starts at `base`, which is first brought forward from its upstream
-    when the clone stands on it with no change in it (and only fast-forward; offline it stays as it is).
+    A clone that is on it stays as it is. A new branch starts at `base`, which is first brought forward from
+    its upstream when the clone stands on it with no change in it (and only fast-forward; offline it stays as
+    it is).
 
     Args:
         workdir: The working directory.
@@ -89,15 +90,15 @@ def create(workdir: Path, names: Iterable[str], branch: str, base: str) -> list[
             for earlier in reversed(done):
                 _go_back(earlier, branch)
             raise UserError(
-                f"git could not switch {plan.path.name} to {branch} ({error.reason}); all clones are on the branches they "
-                "were on."
+                f"git could not switch {plan.path.name} to {branch} ({error.reason}); all clones are on the "
+                "branches they were on."
             ) from error
         done.append(plan)
     return notes
 
 
 def default_branch(workdir: Path, model_name: str) -> str:
-    """Return the branch that the model, else the newest other model of `workdir`, was made on, else one named after it."""
+    """Return the branch recorded for the model, else for the newest model of `workdir`, else a new name."""
     records = list(workdir.glob(".tao-hf/*/answers.yml"))
     for record in sorted(
         records, key=lambda path: (path.parent.name == model_name, path.stat().st_mtime), reverse=True
@@ -133,7 +134,7 @@ def _check_name(branch: str) -> None:
 
 
 def _check_writable(path: Path, package: str) -> None:
-    """Refuse a clone whose folders deny writing (root, whom the kernel lets write anyway, is asked to respect that)."""
+    """Refuse a clone whose folders deny writing (root, who could write all the same, respects that too)."""
     for folder in (path, path / ".git", path / package):
         if folder.is_dir() and not (os.access(folder, os.W_OK) and folder.stat().st_mode & 0o222):
             raise UserError(
@@ -211,8 +212,8 @@ def _check_clean(workdir: Path, path: Path, branch: str) -> None:
     if files:
         shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
         raise UserError(
-            f"{path} has uncommitted changes ({shown}), and the work is to go to the branch {branch}; commit or stash "
-            "them, or choose the branch you are on as branch_name."
+            f"{path} has uncommitted changes ({shown}), and the work is to go to the branch {branch}; commit or "
+            "stash them, or choose the branch you are on as branch_name."
         )
 
 
@@ -251,7 +252,7 @@ def _bring_forward(plan: _Plan, base: str) -> list[str]:
         gitcmd.run("merge", "--quiet", "--ff-only", "@{upstream}", cwd=path, timeout=None)
     except gitcmd.GitError as error:
         return [
-            f"{path.name}: {plan.current} could not be brought up to date ({error.reason}); it is used as it is."
+            f"{path.name}: {plan.current} could not be brought up to date ({error.reason}); it is used as is."
         ]
     return []
 

@@ -83,7 +83,7 @@ def _stand_in_files() -> list[Path]:
 
 
 def _commit(folder: Path, title: str) -> None:
-    """Commit everything in `folder`; same content, same commit id, whatever git configuration the person has."""
+    """Commit everything in `folder`: same content, same commit id, whatever git's configuration."""
     identity = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (
         ("NAME", "tao-hf-template"), ("EMAIL", "tao-hf-template@localhost"), ("DATE", "2026-01-01T00:00:00Z"),
     )}  # fmt: skip
@@ -171,14 +171,14 @@ def _download(wheel: str, version: str, scratch: Path) -> Path:
         ]
         reason = errors[0] if errors else (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         raise UserError(
-            f"{wheel} {version} cannot be had from PyPI ({reason[:300]}); check the network and tao_version, or put "
-            "your own clones into the working directory."
+            f"{wheel} {version} cannot be had from PyPI ({reason[:300]}); check the network and tao_version, or "
+            "put your own clones into the working directory."
         )
     return found[0]
 
 
 def _pip(scratch: Path) -> list[str]:
-    """Return the command for pip: this interpreter's, or that of a fresh environment where it has none (pipx, uv)."""
+    """Return the command for pip: this interpreter's, or a fresh environment's where it has none (uv)."""
     own = [sys.executable, "-m", "pip"]
     if subprocess.run([*own, "--version"], capture_output=True).returncode == 0:
         return own
@@ -187,7 +187,7 @@ def _pip(scratch: Path) -> list[str]:
         venv.create(home, with_pip=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise UserError(
-            f"{sys.executable} has no pip, and an environment with one cannot be made; install pip and the venv module "
-            "(python3-venv on Debian and Ubuntu)."
+            f"{sys.executable} has no pip, and an environment with one cannot be made; install pip and the venv "
+            "module (python3-venv on Debian and Ubuntu)."
         ) from error
     return [str(home / ("Scripts" if os.name == "nt" else "bin") / "python"), "-m", "pip"]

@@ -1,7 +1,8 @@
-"""Runs git for us: never interactive, never hanging, never confused by the environment, never writing to a remote."""
+"""Runs git: never interactive, never hanging, in the repository meant, and never writing to a remote."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,7 +40,7 @@ _ALLOWED = frozenset(
     )
 )
 
-# Variables of a surrounding git process (a hook, `git rebase --exec`) that would point us at the wrong repository.
+# Variables of a surrounding git process (a hook, say) that would point us at the wrong repository.
 _FOREIGN = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES",
@@ -47,7 +48,7 @@ _FOREIGN = (
 
 
 class GitError(Exception):
-    """A git command that failed; `reason` is its last meaningful line, `timed_out` whether it ran past its limit."""
+    """A git command that failed: `reason` is the line that says why, `timed_out` that it took too long."""
 
     def __init__(self, args: tuple[str, ...], reason: str, timed_out: bool = False) -> None:
         """Keep what ran and why it failed."""
@@ -90,7 +91,7 @@ def run(
     """
     if args[0] not in _ALLOWED:
         raise ValueError(f"git {args[0]} is not among the commands this package runs.")
-    # A file system monitor set in a repository's own configuration is a program; do not run it for our look-ups.
+    # A file system monitor in a repository's own configuration is a program; our look-ups need none.
     extra = [part for setting in ("core.fsmonitor=false", *settings) for part in ("-c", setting)]
     command = ["git", *extra, *args]
     try:
@@ -151,15 +152,13 @@ def is_clone(path: Path) -> bool:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kill git together with the transport helpers that would keep its pipes open."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.communicate()
 
 
 def _reason(stderr: str) -> str:
-    """Return the line of git's error output that says most: the first fatal or error line, else the last line."""
+    """Return the line of git's error output that says most: the first fatal or error line, else the last."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     for line in lines:
         for prefix in ("fatal: ", "error: ", "ERROR: "):

@@ -1,8 +1,8 @@
 """Registers a generated model in TAO's own files, and takes it out again, as small exact text edits.
 
-The files are ``setup.py`` (console script), ``backbone_v2/__init__.py`` (import and ``__all__``) and pytest's ini file.
-The place is found with the standard library's ``ast`` and ``tokenize``, not libcst: hooks may use only what Copier depends
-on, and ``./tao-hf`` runs without even that.
+The files are ``setup.py`` (console script), ``backbone_v2/__init__.py`` (import and ``__all__``) and pytest's
+ini file. The place is found with the standard library's ``ast`` and ``tokenize``, not libcst: hooks may use
+only what Copier depends on, and ``./tao-hf`` runs without even that.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ def apply(
     Args:
         workdir: The working directory with ``tao-pytorch/`` and ``tao-deploy/``.
         model_name: The model.
-        backbone_module: The model's file in ``backbone_v2/`` (without ``.py``); `None` when it reuses a backbone.
+        backbone_module: The model's file in ``backbone_v2/`` (without ``.py``); `None` when it reuses a
+            backbone.
         backbone_names: What to import from that file and list in ``__all__``.
 
     Returns:
         The changed or created files, relative to `workdir`. All are written or none is.
 
     Raises:
-        UserError: A file is missing, cannot be written, or has a form that cannot be edited safely; nothing is changed
-            then and the sentence holds the lines to add by hand.
+        UserError: A file is missing, cannot be written, or has a form that cannot be edited safely; nothing
+            is changed then and the sentence holds the lines to add by hand.
     """
     edits: dict[Path, bytes | None] = {}
     for repo, package in _PACKAGES.items():
@@ -82,7 +83,7 @@ def apply(
 
 
 def unapply(workdir: Path, model_name: str, backbone_module: str | None = None) -> list[str]:
-    """Take out again what `apply` put in for `model_name`; a pytest.ini that we made goes with the last model.
+    """Take out again what `apply` put in; a pytest.ini that we made goes with the last model.
 
     Args:
         workdir: The working directory.
@@ -109,8 +110,8 @@ def unapply(workdir: Path, model_name: str, backbone_module: str | None = None) 
 def status(workdir: Path, model_name: str, backbone_module: str | None = None) -> dict[str, State]:
     """Return for each patched file (path relative to `workdir`) whether `model_name` is registered in it.
 
-    ``missing`` means that the file is not there, ``unreadable`` that it cannot be parsed. The backbone file is reported
-    only when `backbone_module` is given.
+    ``missing`` means that the file is not there, ``unreadable`` that it cannot be parsed. The backbone file
+    is reported only when `backbone_module` is given.
     """
     result: dict[str, State] = {}
     for repo in _PACKAGES:
@@ -155,7 +156,7 @@ def without(
 
 
 def only_ours(repo: Path, relative: str, models: Mapping[str, str]) -> bool:
-    """Return whether a tracked file of a clone differs from its last commit by our patches for `models` alone.
+    """Return whether a tracked file of a clone differs from its last commit by our patches alone.
 
     Args:
         repo: The clone.
@@ -248,7 +249,7 @@ def with_backbone(content: bytes, module: str, names: Sequence[str]) -> bytes:
 
 
 def pytest_file(repo: Path) -> tuple[Path, str]:
-    """Return the file that pytest reads its settings from in `repo`, and its section; pytest.ini when there is none."""
+    """Return the file that pytest takes its settings from in `repo` (else pytest.ini), and its section."""
     for name, section in _INI_FILES:
         path = repo / name
         if path.is_file() and (

@@ -1,7 +1,7 @@
 """Adds strings to, and takes them from, list literals in Python source, leaving every other byte as it is.
 
-Python's own ``ast`` and ``tokenize`` find the place and the edit is made in the text: a syntax-tree library such as libcst
-is not among what Copier depends on, and ``./tao-hf`` has only the standard library.
+Python's own ``ast`` and ``tokenize`` find the place and the edit is made in the text: a syntax-tree library
+such as libcst is not among what Copier depends on, and ``./tao-hf`` has only the standard library.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Source:
 
 
 class _Gap(NamedTuple):
-    """What stands between two elements, or after the last one: the comma's offset, and whether a comment follows it."""
+    """What stands behind an element: the comma's offset, and whether a comment follows that."""
 
     comma: int | None
     comment: bool
@@ -98,7 +98,8 @@ def strings(node: ast.List | ast.Tuple) -> list[str]:
 def added(content: bytes, locate: Locator, item: str) -> bytes:
     """Return `content` with the string `item` as last element of the list that `locate` finds.
 
-    The new element takes the quotes, the indentation, the line end and the trailing-comma habit of its neighbours.
+    The new element takes the quotes, the indentation, the line end and the trailing-comma habit of its
+    neighbours.
 
     Raises:
         NotRecognised: The source, or the list in it, has no form this can edit safely.
@@ -106,10 +107,7 @@ def added(content: bytes, locate: Locator, item: str) -> bytes:
     source = Source(content)
     node = locate(source.tree)
     start, end = _brackets(source, node)
-    if node.elts:
-        edits = _append(source, node, item, end)
-    else:
-        edits = _first(source, node, item, start, end)
+    edits = _append(source, node, item, end) if node.elts else _first(source, node, item, start, end)
     return _checked(source, edits, locate, [*map(ast.dump, node.elts), ast.dump(ast.Constant(item))])
 
 
@@ -245,7 +243,7 @@ def _take(source: Source, node: ast.List | ast.Tuple, index: int) -> list[tuple[
 def _checked(
     source: Source, edits: list[tuple[int, int, str]], locate: Locator, expected: list[str]
 ) -> bytes:
-    """Make the edits and prove that they did what they were for: the list is as expected and nothing else changed."""
+    """Make the edits and prove that the list is as expected then, and that nothing else changed."""
     text = source.text
     for start, end, replacement in sorted(edits, reverse=True):
         text = text[:start] + replacement + text[end:]

@@ -1,4 +1,4 @@
-"""Adds test markers to an ini file that pytest reads, and takes them out again, leaving every other byte as it is.
+"""Adds test markers to an ini file that pytest reads, and takes them out again, touching no other byte.
 
 What is added stands between two comment lines, so that taking it out again is exact.
 """
@@ -23,7 +23,7 @@ def skeleton(testpaths: Sequence[str]) -> bytes:
 
 
 def wanted(model: str, shared: Mapping[str, str]) -> dict[str, str]:
-    """Return the marker lines that a model's tests need, by marker name: the `shared` ones and the model's own."""
+    """Return the marker lines a model's tests need, by marker name: the `shared` ones and its own."""
     lines = {name: f"{name}: {description}" for name, description in shared.items()}
     return {**lines, model: f"{model}{_OF_MODEL}{model}"}
 
@@ -112,7 +112,7 @@ def _block(rows: list[str]) -> tuple[int, int] | None:
 
 
 def _place(rows: list[str], section: str) -> tuple[int, list[str]]:
-    """Return the row to insert before, and the rows that must come first there (the key, perhaps the section)."""
+    """Return the row to insert before, and the rows that must come first there (section, key)."""
     heads = [at for at, row in enumerate(rows) if row.strip() == f"[{section}]"]
     if not heads:
         return len(rows), [f"[{section}]", "markers ="]

@@ -1,7 +1,7 @@
-"""Decides where each TAO repository comes from (there already, cloned, embedded), says so, and puts it in place.
+"""Decides where each TAO repository comes from (there, cloned, embedded), says so, and puts it in place.
 
-`resolve` runs while the questions are asked and writes only into the cache; `place` runs after rendering and puts the
-cached repository around the rendered files. Nothing here, or below, writes to a remote.
+`resolve` runs while the questions are asked and writes only into the cache; `place` runs after rendering and
+puts the cached repository around the rendered files. Nothing here, or below, writes to a remote.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,14 +37,15 @@ def resolve(workdir: Path, tao_version: str, tao_source: str, base_branch: str) 
     Args:
         workdir: The working directory (it need not exist).
         tao_version: Release for repositories that are not there: the tag to clone, the version of the wheels.
-        tao_source: ``auto`` (clone, else embedded), ``clone`` (never embedded) or ``embedded`` (never clones).
-        base_branch: Branch the work starts from. A clone is checked out there, unless it is empty or the remote's
-            default branch, where the tag of `tao_version` is better.
+        tao_source: ``auto`` (clone, else embedded), ``clone`` (never embedded) or ``embedded`` (never
+            clones).
+        base_branch: Branch the work starts from. A clone is checked out there, unless it is empty or the
+            remote's default branch, where the tag of `tao_version` is better.
 
     Returns:
-        By repository name: ``source`` (``present``, ``clone`` or ``embedded``), ``version``, ``path`` (where it can be
-        read now), ``commit`` and ``reason`` (why it is not a better source; for people). tao-dataservices is left out
-        when it is not there and cannot be cloned.
+        By repository name: ``source`` (``present``, ``clone`` or ``embedded``), ``version``, ``path`` (where
+        it can be read now), ``commit`` and ``reason`` (why it is not a better source; for people).
+        tao-dataservices is left out when it is not there and cannot be cloned.
 
     Raises:
         UserError: A required repository cannot be had from the allowed sources, or something is in its place.
@@ -70,8 +71,8 @@ def resolve(workdir: Path, tao_version: str, tao_source: str, base_branch: str) 
             continue
         if tao_source == "clone":
             raise UserError(
-                f"{repo.name} cannot be cloned from {repo.url} ({reason}); put your own clone at {workdir / repo.name}, or "
-                "choose tao_source=auto."
+                f"{repo.name} cannot be cloned from {repo.url} ({reason}); put your own clone at "
+                f"{workdir / repo.name}, or choose tao_source=auto."
             )
         result[repo.name] = _entry(repo, "embedded", _laid_out(repo, tao_version), reason)
     return result
@@ -100,7 +101,7 @@ def describe(resolved: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def collisions(resolved: Mapping[str, Mapping[str, Any]], files: Iterable[str]) -> list[str]:
-    """Return those of `files` (relative to the working directory) that a repository holds already as tracked files."""
+    """Return those of `files` (relative to the working directory) that a repository tracks already."""
     taken = []
     for name, entry in resolved.items():
         inside = [file.removeprefix(name + "/") for file in files if file.startswith(name + "/")]
@@ -110,7 +111,7 @@ def collisions(resolved: Mapping[str, Mapping[str, Any]], files: Iterable[str]) 
 
 
 def place(workdir: Path, resolved: Mapping[str, Mapping[str, Any]], base_branch: str = "") -> None:
-    """Put the repositories that were cloned or embedded into `workdir`, around the files rendered there already.
+    """Put cloned and embedded repositories into `workdir`, around the files rendered there already.
 
     A repository is placed as a whole or not at all, and one that is in place already stays as it is.
 
@@ -202,9 +203,9 @@ def _cloned(repo: Repo, tao_version: str, base_branch: str) -> Path:
         raise _NoClone(f"the clone broke off: {error.reason}") from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def _look_up(url: str) -> tuple[tuple[str, ...], str]:
-    """Return the lines ``git ls-remote`` prints, or why it failed; every address is asked once per process."""
+    """Return the lines ``git ls-remote`` prints, or why it failed; asked once per process."""
     # What the address stands for here: people may have told git to use a mirror (url.<mirror>.insteadOf).
     host = urlsplit(gitcmd.text("ls-remote", "--get-url", url)).hostname
     if host in _SILENT:
@@ -252,7 +253,7 @@ def _usable(path: Path, repo: Repo) -> bool:
 
 
 def _cached(name: str, repo: Repo, make: Callable[[Path], None]) -> Path:
-    """Return the folder `name` of the cache's sources, filled by `make` when it is not there: whole or not at all."""
+    """Return the folder `name` of the cached sources, filled by `make` if missing: whole or not at all."""
     room = cache_dir("sources")
     path = room / name
     if _usable(path, repo):
@@ -301,7 +302,8 @@ def _refuse_overwriting(target: Path, origin: Path, repo: Repo) -> None:
             mine.is_file() and theirs.is_file() and filecmp.cmp(mine, theirs, shallow=False)
         ):
             raise UserError(
-                f"{repo.name} holds {name} already, so the new model would overwrite a part of TAO; choose another model_name."
+                f"{repo.name} holds {name} already, so the model would overwrite a part of TAO; choose another "
+                "model_name."
             )
 
 
@@ -323,7 +325,7 @@ def _place(workdir: Path, repo: Repo, origin: Path, branch: str) -> None:
 
 
 def _merge(new: Path, target: Path, moved: list[Path]) -> None:
-    """Move what `target` lacks from `new` into it, whole folders at once; what is there stays. ``.git`` comes last."""
+    """Move what `target` lacks from `new` into it, whole folders at once, ``.git`` last; the rest stays."""
     if not os.path.lexists(target):
         new.rename(target)
         moved.append(target)
