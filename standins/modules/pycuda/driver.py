@@ -73,8 +73,10 @@ def host_view(address, size):
         raise LogicError(f"No device memory is allocated at address {address:#x} (was it freed?).")
     offset = address - int(owner)
     if offset + size > owner.size:
-        raise LogicError(f"{size} bytes do not fit: only {owner.size - offset} are allocated at {address:#x}.")
-    return owner._bytes[offset:offset + size]
+        raise LogicError(
+            f"{size} bytes do not fit: only {owner.size - offset} are allocated at {address:#x}."
+        )
+    return owner._bytes[offset : offset + size]
 
 
 class Context:

@@ -21,7 +21,10 @@ class Builder:
     def __init__(self, logger):
         """Say on the log that this is the stand-in."""
         self.logger = logger
-        logger.log(logger.Severity.WARNING, "TensorRT is not installed: engines built here run on ONNX Runtime, on the CPU.")
+        logger.log(
+            logger.Severity.WARNING,
+            "TensorRT is not installed: engines built here run on ONNX Runtime, on the CPU.",
+        )
 
     def create_network(self, flags=0):
         """Return an empty :class:`INetworkDefinition`."""
@@ -62,7 +65,9 @@ class Builder:
         }
         if config.get_flag(BuilderFlag.INT8) and not _precision.is_quantized(network.model):
             precision = "int8"
-            not_int8 = {layer.name for layer in network if layer.precision_is_set and layer.precision != DataType.INT8}
+            not_int8 = {
+                layer.name for layer in network if layer.precision_is_set and layer.precision != DataType.INT8
+            }
             shapes = {name: _calibration_shape(config, name, profiles[0][name]) for name in profiles[0]}
             model = _precision.to_int8(network.model, config.int8_calibrator, shapes, not_int8, self.logger)
         elif config.get_flag(BuilderFlag.FP16):
@@ -86,12 +91,16 @@ class Builder:
                 given = profile.get_shape(tensor.name)
                 if not given:
                     if -1 in tensor.shape:
-                        raise RuntimeError(f"Input '{tensor.name}' has dynamic shape {tensor.shape} but no profile.")
+                        raise RuntimeError(
+                            f"Input '{tensor.name}' has dynamic shape {tensor.shape} but no profile."
+                        )
                     given = [tensor.shape] * 3
                 for shape in given:
                     same = len(shape) == len(tensor.shape)
                     if not same or any(wanted not in (-1, got) for wanted, got in zip(tensor.shape, shape)):
-                        raise RuntimeError(f"The profile's {shape} does not fit input '{tensor.name}' {tensor.shape}.")
+                        raise RuntimeError(
+                            f"The profile's {shape} does not fit input '{tensor.name}' {tensor.shape}."
+                        )
                 shapes[tensor.name] = [list(shape) for shape in given]
             profiles.append(shapes)
         return profiles

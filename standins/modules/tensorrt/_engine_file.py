@@ -22,7 +22,9 @@ def write_engine(model_bytes, description):
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(_DESCRIPTION, json.dumps({"format": _FORMAT, "version": __version__, **description}, indent=1))
+        archive.writestr(
+            _DESCRIPTION, json.dumps({"format": _FORMAT, "version": __version__, **description}, indent=1)
+        )
         archive.writestr(_GRAPH, model_bytes)
     return IHostMemory(buffer.getvalue())
 
@@ -43,5 +45,7 @@ def read_engine(engine_bytes):
             "build the engine again here with gen_trt_engine."
         ) from error
     if not isinstance(description, dict) or description.get("format") != _FORMAT:
-        raise RuntimeError("This engine was written by another version of the TensorRT stand-in; build it again.")
+        raise RuntimeError(
+            "This engine was written by another version of the TensorRT stand-in; build it again."
+        )
     return model_bytes, description

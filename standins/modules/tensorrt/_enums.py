@@ -79,7 +79,9 @@ MemoryPoolType = _Enum(
     "WORKSPACE DLA_MANAGED_SRAM DLA_LOCAL_DRAM DLA_GLOBAL_DRAM TACTIC_DRAM TACTIC_SHARED_MEMORY",
     start=0,
 )
-NetworkDefinitionCreationFlag = _Enum("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH STRONGLY_TYPED", start=0)
+NetworkDefinitionCreationFlag = _Enum(
+    "NetworkDefinitionCreationFlag", "EXPLICIT_BATCH STRONGLY_TYPED", start=0
+)
 QuantizationFlag = _Enum("QuantizationFlag", "CALIBRATE_BEFORE_FUSION", start=0)
 PreviewFeature = _Enum("PreviewFeature", "PROFILE_SHARING_0806 ALIASED_PLUGIN_IO_10_03", start=0)
 ProfilingVerbosity = _Enum("ProfilingVerbosity", "LAYER_NAMES_ONLY NONE DETAILED", start=0)

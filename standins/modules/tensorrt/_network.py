@@ -143,14 +143,18 @@ class INetworkDefinition:
         self.model = model
         self.name = model.graph.name
         known = {initializer.name for initializer in model.graph.initializer}
-        self._inputs = [_tensor(value, is_network_input=True) for value in model.graph.input if value.name not in known]
+        self._inputs = [
+            _tensor(value, is_network_input=True) for value in model.graph.input if value.name not in known
+        ]
         self._outputs = [_tensor(value, is_network_output=True) for value in model.graph.output]
         tensors = {tensor.name: tensor for tensor in self._inputs + self._outputs}
         for value in _inferred(model):
             tensors.setdefault(value.name, _tensor(value))
         for initializer in model.graph.initializer:
             tensors[initializer.name] = ITensor(
-                initializer.name, _DATA_TYPES.get(initializer.data_type, DataType.FLOAT), tuple(initializer.dims)
+                initializer.name,
+                _DATA_TYPES.get(initializer.data_type, DataType.FLOAT),
+                tuple(initializer.dims),
             )
         for node in model.graph.node:
             if node.op_type == "Constant":
@@ -268,9 +272,13 @@ class OnnxParser:
             options = onnxruntime.SessionOptions()
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.log_severity_level = 4
-            onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(
+                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # ONNX Runtime's errors have no common base class
-            return self._fail(f"ONNX Runtime, on which the TensorRT stand-in runs, cannot run this model: {error}")
+            return self._fail(
+                f"ONNX Runtime, on which the TensorRT stand-in runs, cannot run this model: {error}"
+            )
         self._network.fill(proto)
         return True
 

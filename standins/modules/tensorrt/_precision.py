@@ -68,11 +68,17 @@ def to_int8(model, calibrator, shapes, exclude, logger):
         if node.op_type in _QUANTIZED_OPS and node.name not in exclude and node.input[1] in weights
     ]
     if not nodes:
-        logger.log(logger.Severity.WARNING, "No layer of this model can be quantized; it stays in single precision.")
+        logger.log(
+            logger.Severity.WARNING, "No layer of this model can be quantized; it stays in single precision."
+        )
         return model
-    wanted = sorted({node.input[0] for node in nodes})  # outputs stay in float, as TensorRT may choose to keep them
+    wanted = sorted(
+        {node.input[0] for node in nodes}
+    )  # outputs stay in float, as TensorRT may choose to keep them
     if calibrator is None:
-        raise RuntimeError("INT8 needs a calibrator: set config.int8_calibrator, or use a model that is quantized already.")
+        raise RuntimeError(
+            "INT8 needs a calibrator: set config.int8_calibrator, or use a model that is quantized already."
+        )
     cache = calibrator.read_calibration_cache()
     if cache:
         largest = _read_cache(bytes(cache))
@@ -87,7 +93,8 @@ def to_int8(model, calibrator, shapes, exclude, logger):
         largest = _calibrate(model, calibrator, shapes, wanted)
         calibrator.write_calibration_cache(_write_cache(largest))
     ranges = {
-        name: TensorData(lowest=np.float32(-largest[name]), highest=np.float32(largest[name])) for name in wanted
+        name: TensorData(lowest=np.float32(-largest[name]), highest=np.float32(largest[name]))
+        for name in wanted
     }
     quantizer = QDQQuantizer(
         copy.deepcopy(model),
@@ -167,7 +174,9 @@ class _Histogram:
         if self.limit == 0.0:
             self.limit = top
         while self.limit and top > self.limit:
-            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(axis=1), np.zeros(self.BINS // 2, np.int64)])
+            self.counts = np.concatenate(
+                [self.counts.reshape(-1, 2).sum(axis=1), np.zeros(self.BINS // 2, np.int64)]
+            )
             self.limit *= 2
         if self.limit:
             self.counts += np.histogram(magnitudes, bins=self.BINS, range=(0.0, self.limit))[0]
@@ -229,4 +238,6 @@ def _read_cache(cache):
         pairs = [line.rsplit(": ", 1) for line in lines if line]
         return {name: struct.unpack(">f", bytes.fromhex(value.zfill(8)))[0] * 127 for name, value in pairs}
     except (ValueError, struct.error) as error:
-        raise RuntimeError("This is no TensorRT calibration cache; delete the file to calibrate anew.") from error
+        raise RuntimeError(
+            "This is no TensorRT calibration cache; delete the file to calibrate anew."
+        ) from error

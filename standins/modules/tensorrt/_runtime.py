@@ -33,7 +33,9 @@ def device_array(address, shape, dtype):
     import pycuda.driver as cuda  # pylint: disable=import-outside-toplevel  # engines can be read without it
 
     if not getattr(cuda, "IS_STAND_IN", False):
-        raise RuntimeError("The TensorRT stand-in needs the pycuda stand-in, but the real pycuda is installed.")
+        raise RuntimeError(
+            "The TensorRT stand-in needs the pycuda stand-in, but the real pycuda is installed."
+        )
     items = volume(shape)
     size = items * dtype().itemsize
     return cuda.host_view(address, size).view(dtype).reshape(shape)
@@ -45,7 +47,9 @@ class Runtime:
     def __init__(self, logger):
         """Say on the log that this is the stand-in."""
         self.logger = logger
-        logger.log(logger.Severity.WARNING, "TensorRT is not installed: engines run on ONNX Runtime, on the CPU.")
+        logger.log(
+            logger.Severity.WARNING, "TensorRT is not installed: engines run on ONNX Runtime, on the CPU."
+        )
 
     def deserialize_cuda_engine(self, serialized_engine):
         """Return the :class:`ICudaEngine` in these bytes.
@@ -125,10 +129,7 @@ class IExecutionContext:
         self.engine = engine
         self.active_optimization_profile = 0
         self._addresses = {}
-        self._input_shapes = {
-            name: engine.get_tensor_shape(name)
-            for name in self._names(TensorIOMode.INPUT)
-        }
+        self._input_shapes = {name: engine.get_tensor_shape(name) for name in self._names(TensorIOMode.INPUT)}
         self._output_shapes = {}
 
     def _names(self, mode):
@@ -176,10 +177,12 @@ class IExecutionContext:
         if -1 not in built or not self.all_binding_shapes_specified:
             return built
         if name not in self._output_shapes:
-            self._run({
-                tensor: np.zeros(shape, dtype=nptype(self.engine.get_tensor_dtype(tensor)))
-                for tensor, shape in self._input_shapes.items()
-            })
+            self._run(
+                {
+                    tensor: np.zeros(shape, dtype=nptype(self.engine.get_tensor_dtype(tensor)))
+                    for tensor, shape in self._input_shapes.items()
+                }
+            )
         return self._output_shapes[name]
 
     def _run(self, feeds):
