@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ import yaml
 
 from tao_hf import branches, context, findings_table, inspection, phase2, sources
 from tao_hf.errors import UserError
+from tao_hf.model_name import model_name_problem
 from tao_hf.progress import step
 from tao_hf.rendering import one_line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAX_PIXELS = 8192
 MAX_CLASSES = 1_000_000
+DISTINCT_LABELS = 0.99
 NEEDED_BYTES = 32 * 1024**2
 
 BANNER = """
@@ -66,9 +68,19 @@ def welcome(data: Mapping[str, Any]) -> str:
     return BANNER
 
 
+def _labels_broken(labels: Sequence[str]) -> bool:
+    """Tell whether a name is empty, or more repeat than in ImageNet, which itself has the class crane twice."""
+    return any(not label.strip() for label in labels) or len(set(labels)) < DISTINCT_LABELS * len(labels)
+
+
 def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
     """Inspect the model, show the findings as a table, and return them."""
-    findings = inspection.inspect_model(hf_model_id, runtime)
+    findings = inspection.inspect_model(hf_model_id, runtime, accept_labels=True)
+    if _labels_broken(findings["labels"]):
+        raise UserError(
+            f"The label names of {one_line(hf_model_id)} cannot be used: {findings['label_problem']}; correct id2label "
+            "in the config.json of a local copy."
+        )
     _say(findings_table.render(findings, min(shutil.get_terminal_size().columns, 100)))
     if findings["task_type"] not in task_types():
         raise UserError(
@@ -83,21 +95,27 @@ def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
     return findings
 
 
+def _explored(workdir: Path, repos: Mapping[str, Mapping[str, Any]], task_type: str) -> dict[str, Any]:
+    """Return what the repositories hold, wherever they can be read now."""
+    paths = {name: Path(repo["path"]) for name, repo in repos.items()}
+    return phase2.explore(paths, task_type, workdir)
+
+
 def explore_workspace(
     dst_path: Any, tao_version: str, tao_source: str, base_branch: str, findings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Find or fetch the TAO repositories, read what is in them, and show both.
 
     Returns:
-        ``repos`` (where each repository comes from) and ``explored`` (what the repositories hold already).
+        ``repos`` (where each repository comes from) and ``reference_model`` (TAO's own model for the task).
     """
     workdir = Path(str(dst_path)).absolute()
     with step("Looking for the TAO repositories"):
         resolved = sources.resolve(workdir, tao_version, tao_source, base_branch)
     _say(sources.describe(resolved))
-    explored = phase2.explore({name: Path(repo["path"]) for name, repo in resolved.items()}, findings["task_type"])
+    explored = _explored(workdir, resolved, findings["task_type"])
     _say(phase2.render(explored))
-    return {"repos": resolved, "explored": explored}
+    return {"repos": resolved, "reference_model": explored["reference"]["model"]}
 
 
 def default_branch(dst_path: Any, model_name: str) -> str:
@@ -105,10 +123,10 @@ def default_branch(dst_path: Any, model_name: str) -> str:
     return branches.default_branch(Path(str(dst_path)).absolute(), model_name)
 
 
-def _model_name_problem(model_name: str, workspace: Mapping[str, Any], workdir: Path) -> str | None:
-    if (workdir / ".tao-hf" / model_name / "model.json").is_file():
-        return None
-    return phase2.model_name_problem(model_name, workspace["explored"])
+def _model_name_problem(
+    model_name: str, workspace: Mapping[str, Any], findings: Mapping[str, Any], workdir: Path
+) -> str | None:
+    return model_name_problem(model_name, _explored(workdir, workspace["repos"], findings["task_type"]))
 
 
 def _image_size_problem(image_size: Any, findings: Mapping[str, Any]) -> str | None:
@@ -174,7 +192,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     """
     workdir = Path(str(conf["dst_path"])).absolute()
     problem = (
-        _model_name_problem(answers["model_name"], answers["workspace"], workdir)
+        _model_name_problem(answers["model_name"], answers["workspace"], answers["findings"], workdir)
         or (None if answers["task_type"] in task_types() else f"There is no task type {one_line(answers['task_type'])}.")
         or _image_size_problem(answers["image_size"], answers["findings"])
         or _num_labels_problem(answers["num_labels"])
