@@ -212,8 +212,8 @@ def _check_clean(workdir: Path, path: Path, branch: str) -> None:
     if files:
         shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
         raise UserError(
-            f"{path} has uncommitted changes ({shown}), and the work is to go to the branch {branch}; commit or "
-            "stash them, or choose the branch you are on as branch_name."
+            f"{path} has uncommitted changes ({shown}), and the work is to go to the branch {branch}; commit "
+            "or stash them, or choose the branch you are on as branch_name."
         )
 
 

@@ -171,8 +171,8 @@ def _download(wheel: str, version: str, scratch: Path) -> Path:
         ]
         reason = errors[0] if errors else (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         raise UserError(
-            f"{wheel} {version} cannot be had from PyPI ({reason[:300]}); check the network and tao_version, or "
-            "put your own clones into the working directory."
+            f"{wheel} {version} cannot be had from PyPI ({reason[:300]}); check the network and tao_version, "
+            "or put your own clones into the working directory."
         )
     return found[0]
 
@@ -187,7 +187,7 @@ def _pip(scratch: Path) -> list[str]:
         venv.create(home, with_pip=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise UserError(
-            f"{sys.executable} has no pip, and an environment with one cannot be made; install pip and the venv "
-            "module (python3-venv on Debian and Ubuntu)."
+            f"{sys.executable} has no pip, and an environment with one cannot be made; install pip and the "
+            "venv module (python3-venv on Debian and Ubuntu)."
         ) from error
     return [str(home / ("Scripts" if os.name == "nt" else "bin") / "python"), "-m", "pip"]

@@ -67,7 +67,7 @@ def _taken_problem(name: str, explored: Mapping[str, Any]) -> str | None:
             return f"model_name {name!r} is a folder of {repo} already; choose another, such as {name}_hf."
     for repo, scripts in explored["console_scripts"].items():
         if name in scripts:
-            return f"model_name {name!r} is a console script of {repo} already; choose another, such as {name}_hf."
+            return f"model_name {name!r} is a console script of {repo}; choose another, such as {name}_hf."
     backbones = explored["backbones"]
     if name in backbones["registered"] or name in backbones["exported"]:
         return f"model_name {name!r} is a backbone of tao-pytorch already; choose another, such as {name}_hf."

@@ -215,7 +215,7 @@ def _backbones(path: Path | None, unreadable: list[str]) -> dict[str, Any]:
 
 
 def _registered(node: ast.AST) -> list[str]:
-    """Return the name a definition registers under: its own, or the one given to ``BACKBONE_REGISTRY.register``."""
+    """Return the name of a definition that ``BACKBONE_REGISTRY.register`` decorates, as a list of one."""
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return []
     for decorator in node.decorator_list:
@@ -228,7 +228,7 @@ def _registered(node: ast.AST) -> list[str]:
 
 
 def _exported(tree: ast.Module) -> list[str]:
-    """Return the names that ``backbone_v2/__init__.py`` imports from its own files, and those in ``__all__``."""
+    """Return the names ``backbone_v2/__init__.py`` imports from its own files, and those in ``__all__``."""
     names = {
         alias.asname or alias.name
         for node in tree.body

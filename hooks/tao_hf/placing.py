@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tao_hf import branches, inspection, patches, report, runner, sources
-from tao_hf.atomic import write_atomic
+from tao_hf.cache import write_atomic
 from tao_hf.errors import UserError
 from tao_hf.progress import step
 

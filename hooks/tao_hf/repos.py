@@ -60,8 +60,8 @@ def find(workdir: Path, repo: Repo) -> Path | None:
         return path
     if (path / "setup.py").exists() or (path / repo.package / "__init__.py").exists():
         raise UserError(
-            f"{path} holds {repo.name} but is no git clone, so your changes could not be told from ours; put a "
-            "git clone there, or move it away and the template gets one."
+            f"{path} holds {repo.name} but is no git clone, so your changes could not be told from ours; put "
+            "a git clone there, or move it away and the template gets one."
         )
     return None
 

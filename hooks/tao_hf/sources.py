@@ -302,8 +302,8 @@ def _refuse_overwriting(target: Path, origin: Path, repo: Repo) -> None:
             mine.is_file() and theirs.is_file() and filecmp.cmp(mine, theirs, shallow=False)
         ):
             raise UserError(
-                f"{repo.name} holds {name} already, so the model would overwrite a part of TAO; choose another "
-                "model_name."
+                f"{repo.name} holds {name} already, so the model would overwrite a part of TAO; choose "
+                "another model_name."
             )
 
 
