@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Setup script of the tao-pytorch stand-in; models register their command under console_scripts, as in tao-pytorch."""
+"""Setup script of the tao-pytorch stand-in; models register their command under console_scripts."""
 
 import setuptools
 

@@ -15,6 +15,6 @@ def refuse(what):
         NotImplementedError: Always.
     """
     raise NotImplementedError(
-        f"Cannot {what}: NVIDIA's 'eff' library is not installed here, only a stand-in that refuses encryption. "
+        f"Cannot {what}: NVIDIA's 'eff' library is not installed, only a stand-in that refuses encryption. "
         "Leave the encryption key empty and use plain .pth and .onnx files, or run this in a TAO container."
     )

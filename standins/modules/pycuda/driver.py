@@ -2,8 +2,9 @@
 
 """Stand-in for pycuda.driver: allocations, copies, streams and contexts over NumPy arrays.
 
-An allocation's address is the address of its bytes in ordinary memory, so that whoever gets only the integer (the
-tensorrt stand-in does) finds the bytes again with :func:`host_view`. Copies happen at once, whatever the stream.
+An allocation's address is the address of its bytes in ordinary memory, so that whoever gets only the integer
+(the tensorrt stand-in does) finds the bytes again with :func:`host_view`. Copies happen at once, whatever the
+stream.
 """
 
 import weakref

@@ -2,8 +2,9 @@
 
 """Stand-in for TensorRT's Python API whose engines run on ONNX Runtime, for machines without TensorRT.
 
-It has what TensorRT 10's users (tao-deploy) call to build, write, read and run an engine from an ONNX file, under the same
-names. An engine file is a zip with the ONNX graph and JSON; it is no TensorRT engine, nor can TensorRT engines be read.
+It has what TensorRT 10's users (tao-deploy) call to build, write, read and run an engine from an ONNX file,
+under the same names. An engine file is a zip with the ONNX graph and JSON; it is no TensorRT engine, nor can
+TensorRT engines be read.
 ``__version__`` is a 10.x that NVIDIA never released.
 """
 

@@ -45,14 +45,14 @@ class Builder:
     def build_serialized_network(self, network, config):
         """Build an engine.
 
-        FP32 keeps the graph; FP16 converts it, inputs and outputs staying as they are; INT8 calibrates and quantizes the
-        layers that have weights. Layers whose precision was set keep it.
+        FP32 keeps the graph; FP16 converts it, inputs and outputs staying as they are; INT8 calibrates and
+        quantizes the layers that have weights. Layers whose precision was set keep it.
 
         Returns:
             IHostMemory: The engine file's bytes.
 
         Raises:
-            RuntimeError: When the network is empty, a profile is missing or the precision is not available here.
+            RuntimeError: When the network is empty, a profile is missing or the precision is not available.
         """
         if network.model is None:
             raise RuntimeError("The network is empty: parse an ONNX file into it first.")
@@ -107,7 +107,7 @@ class Builder:
 
 
 def _calibration_shape(config, name, profile_shapes):
-    """Return the shape of one input during calibration: the calibrator's batch size in the profile's usual shape."""
+    """Return an input's shape during calibration: the profile's usual one with the calibrator's batch size."""
     profile = config.get_calibration_profile()
     shapes = (profile and profile.get_shape(name)) or profile_shapes
     usual = [int(extent) for extent in shapes[1]]

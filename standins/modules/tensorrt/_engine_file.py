@@ -41,8 +41,8 @@ def read_engine(engine_bytes):
             model_bytes = archive.read(_GRAPH)
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise RuntimeError(
-            "This is not an engine that the TensorRT stand-in wrote (a real TensorRT engine needs a GPU and TensorRT); "
-            "build the engine again here with gen_trt_engine."
+            "This is not an engine that the TensorRT stand-in wrote (a real TensorRT engine needs a GPU and "
+            "TensorRT); build the engine again here with gen_trt_engine."
         ) from error
     if not isinstance(description, dict) or description.get("format") != _FORMAT:
         raise RuntimeError(

@@ -14,8 +14,8 @@ from tensorrt._enums import CalibrationAlgoType, nptype
 from tensorrt._network import data_type
 from tensorrt._version import __version__
 
-# Layers with weights carry nearly all of the arithmetic. Products of two activations (attention scores) stay in float:
-# quantizing them costs accuracy, and TensorRT too is free to leave any layer in a higher precision.
+# Layers with weights carry nearly all of the arithmetic. Products of two activations (attention scores) stay in
+# float: quantizing them costs accuracy, and TensorRT too is free to leave any layer in a higher precision.
 _QUANTIZED_OPS = ("Conv", "Gemm", "MatMul")
 
 
@@ -156,7 +156,7 @@ def _read(address, shape, dtype):
 
 
 class _Histogram:
-    """Magnitudes of one tensor over all batches, in bins whose width doubles when a larger magnitude arrives."""
+    """Magnitudes of one tensor over all batches, in bins that become twice as wide when a larger one arrives."""
 
     BINS = 2048
     LEVELS = 128
@@ -185,7 +185,8 @@ class _Histogram:
         """Return the magnitude that the largest 8-bit integer will stand for (never 0).
 
         Args:
-            by_entropy (bool): Clip where the distribution changes least (Kullback-Leibler); else at the largest magnitude.
+            by_entropy (bool): Clip where the distribution changes least (Kullback-Leibler); else at the largest
+                magnitude.
         """
         filled = np.flatnonzero(self.counts)
         if filled.size == 0 or self.limit == 0.0:
@@ -219,7 +220,7 @@ class _Histogram:
 
 
 def _write_cache(largest):
-    """Return a calibration cache in TensorRT's text form: a title, then "name: scale as hexadecimal float32"."""
+    """Return a calibration cache in TensorRT's form: a title, then lines of "name: float32 scale as hex"."""
     lines = [f"TRT-{__version__.replace('.', '')}-EntropyCalibration2"]
     lines += [f"{name}: {struct.pack('>f', value / 127).hex()}" for name, value in sorted(largest.items())]
     return ("\n".join(lines) + "\n").encode("utf-8")

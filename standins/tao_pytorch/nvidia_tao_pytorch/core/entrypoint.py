@@ -64,9 +64,7 @@ def launch(args, unknown_args, subtasks, network=None):
     """
     spec = args["experiment_spec_file"]
     if spec is None:
-        print(
-            f"ERROR: The subtask `{args['subtask']}` requires the following argument: -e/--experiment_spec_file"
-        )
+        print(f"ERROR: The subtask `{args['subtask']}` requires a spec file: -e/--experiment_spec_file PATH")
         sys.exit(1)
     if not os.path.exists(spec):
         print(f"ERROR: The indicated experiment spec file `{spec}` doesn't exist!")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What train, evaluate and inference do first: results directory, seeds, devices, loggers, checkpoint to start from."""
+"""What train, evaluate and inference do first: seeds, devices, loggers, the checkpoint to start from."""
 
 import os
 
@@ -80,7 +80,7 @@ def initialize_evaluation_experiment(cfg, key=None):
     """Prepare evaluation.
 
     Args:
-        cfg (DictConfig): The experiment; evaluate.num_gpus and evaluate.gpu_ids are set from TAO_VISIBLE_DEVICES.
+        cfg (DictConfig): The experiment; TAO_VISIBLE_DEVICES sets evaluate.num_gpus and evaluate.gpu_ids.
         key (str): Encryption key.
 
     Returns:
@@ -93,7 +93,7 @@ def initialize_inference_experiment(cfg, key=None):
     """Prepare inference.
 
     Args:
-        cfg (DictConfig): The experiment; inference.num_gpus and inference.gpu_ids are set from TAO_VISIBLE_DEVICES.
+        cfg (DictConfig): The experiment; TAO_VISIBLE_DEVICES sets inference.num_gpus and inference.gpu_ids.
         key (str): Encryption key.
 
     Returns:
@@ -118,7 +118,7 @@ def _initialize_from_checkpoint(cfg, task, key):
 
 
 def _visible_devices(section):
-    """Return the GPU numbers that the entrypoint put into TAO_VISIBLE_DEVICES, and write them into `section`."""
+    """Return the GPU numbers that the entrypoint put into TAO_VISIBLE_DEVICES; write them into `section`."""
     gpus = [int(gpu) for gpu in os.environ["TAO_VISIBLE_DEVICES"].split(",")]
     section["num_gpus"] = len(gpus)
     section["gpu_ids"] = gpus
@@ -126,7 +126,7 @@ def _visible_devices(section):
 
 
 def _wandb_logger(cfg, results_dir):
-    """Return a Weights & Biases logger when the experiment asks for one and this machine is logged in, else None."""
+    """Return a Weights & Biases logger if the experiment asks for one and this machine is logged in."""
     if not hasattr(cfg, "wandb") or not cfg.wandb.enable or not check_wandb_logged_in():
         return None
     return initialize_wandb(

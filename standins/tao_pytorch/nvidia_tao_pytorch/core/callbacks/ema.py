@@ -18,8 +18,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 class EMA(Callback):
     """Keeps a moving average of the trained parameters.
 
-    Validation and testing use the average. Use :class:`EMAModelCheckpoint` to save it: it writes a second checkpoint with
-    ``-EMA`` in its name, which is needed to resume.
+    Validation and testing use the average. Use :class:`EMAModelCheckpoint` to save it: it writes a second
+    checkpoint with ``-EMA`` in its name, which is needed to resume.
     """
 
     ema_suffix = "-EMA"
@@ -114,7 +114,7 @@ class EMA(Callback):
         path = os.path.realpath(trainer.ckpt_path)
         if path.endswith(f"{self.ema_suffix}{extension}"):
             rank_zero_info(
-                "Resuming from averaged weights: they become the weights, and averaging starts anew from them."
+                "Resuming from averaged weights: they become the weights, and averaging starts anew."
             )
             return
         path = path.replace(extension, f"{self.ema_suffix}{extension}")
@@ -122,7 +122,7 @@ class EMA(Callback):
             raise MisconfigurationException(
                 f"Cannot resume averaging: the averaged weights {path} are missing."
             )
-        # Lightning's own part of a checkpoint (the configuration) is not plain tensors; this file is one that we wrote.
+        # Not weights_only: Lightning's part of a checkpoint holds more, and this file is one that we wrote.
         self._average = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
         rank_zero_info("EMA state has been restored.")
 
@@ -159,7 +159,7 @@ class EMA(Callback):
 
 
 class EMAModelCheckpoint(ModelCheckpoint):
-    """A ModelCheckpoint that also saves a copy with averaged weights when an :class:`EMA` callback is at work."""
+    """A ModelCheckpoint that also saves a copy with averaged weights when an :class:`EMA` is at work."""
 
     def __init__(self, **kwargs):
         """Take ModelCheckpoint's arguments."""

@@ -54,10 +54,11 @@ def hydra_runner(
 
 
 def _store(schema, given_name, default_name):
-    """Register `schema` under the spec's name, by which Hydra matches the two; exit when the name is a path."""
+    """Register `schema` under the spec's name, by which Hydra matches the two; exit when that is a path."""
     if given_name is not None and os.path.dirname(given_name):
         sys.stderr.write(
-            f"ERROR: --config-name takes a file name, got the path {given_name}. Give its directory with --config-path.\n"
+            f"ERROR: --config-name takes a file name, got the path {given_name}. "
+            "Give its directory with --config-path.\n"
         )
         sys.exit(1)
     ConfigStore.instance().store(name=given_name or default_name, node=schema)

@@ -16,7 +16,7 @@ from nvidia_tao_pytorch.core.utilities import patch_decrypt_checkpoint
 class TAOLightningModule(pl.LightningModule):
     """Brings status reporting, checkpoints under TAO's names, and a check that the data fill a batch.
 
-    A subclass sets ``checkpoint_filename``: ``<checkpoint_filename>_latest.pth`` links to the newest checkpoint.
+    A subclass sets ``checkpoint_filename``: ``<checkpoint_filename>_latest.pth`` links to the last checkpoint.
 
     Attributes:
         experiment_spec (DictConfig): The whole experiment.
@@ -76,7 +76,7 @@ class TAOLightningModule(pl.LightningModule):
         return callbacks
 
     def _dataloader_batch_check(self, dataloader, task):
-        """Refuse a dataset that cannot fill one batch on every device: with drop_last nothing would run, silently.
+        """Refuse a dataset that cannot fill one batch on every device: with drop_last, silently nothing would run.
 
         Raises:
             ValueError: When it cannot.
@@ -86,7 +86,8 @@ class TAOLightningModule(pl.LightningModule):
         found = len(dataloader.dataset)
         if found < needed:
             raise ValueError(
-                f"Dataset size ({found}) is smaller than the total batch size ({needed}). Not enough data for {task}."
+                f"Dataset size ({found}) is smaller than the total batch size ({needed}). "
+                f"Not enough data for {task}."
             )
 
     def on_fit_start(self):

@@ -162,7 +162,7 @@ class StatusLogger(BaseLogger):
 
 
 def _tell_service(text):
-    """Pass a line on to TAO's job service where the job was started by it; importing that takes seconds otherwise."""
+    """Pass a line on to TAO's job service if it started this job; importing that takes seconds otherwise."""
     if os.getenv("CLOUD_BASED") == "True" or os.getenv("EARLY_STOP_EPOCH"):
         from nvidia_tao_core.microservices.handlers.cloud_handlers.utils import (  # pylint: disable=C0415
             status_callback,

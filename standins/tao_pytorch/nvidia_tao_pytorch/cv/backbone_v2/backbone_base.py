@@ -28,7 +28,8 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
     """A backbone: pixels to features, and with its own head to class scores.
 
     Subclasses implement ``get_stage_dict``, ``get_classifier``, ``reset_classifier``, ``forward_pre_logits``,
-    ``forward_feature_pyramid`` and ``forward``. A subclass of another module too calls that one's constructor first.
+    ``forward_feature_pyramid`` and ``forward``. One that also extends another module calls that one's constructor
+    first.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
         m.eval()
 
     def _freeze_bn_norm(self, m: nn.Module):
-        """Replace batch normalization in a module by :class:`FrozenBatchNorm2d`; return the module or its replacement."""
+        """Replace batch normalization in a module by a frozen one; return the module or its replacement."""
         if isinstance(m, nn.BatchNorm2d):
             return FrozenBatchNorm2d(m.num_features)
         for name, child in m.named_children():
