@@ -15,7 +15,7 @@ _MAX_LAYERS = 2000
 _MAX_WIDTH = 2**17
 _NESTED = ("vision_config", "backbone_config", "encoder_config", "image_encoder_config")
 _SIZE = ("image_size", "input_size", "img_size")
-_CHANNELS = ("num_channels", "in_channels", "in_chans", "num_input_channels")
+_CHANNELS = ("num_channels", "in_chans", "num_input_channels")
 _DEPTH = ("num_hidden_layers", "num_layers", "depths", "depth", "layers", "num_encoder_blocks")
 # Not needed to build the architecture again, or different in every transformers version.
 _LEFT_OUT = {
@@ -102,7 +102,7 @@ def hidden_size(built: Any) -> int | None:
 def num_layers(built: Any) -> int | None:
     """Return the number of layers over all stages."""
     for holder in _holders(built):
-        for name in ("depths", "num_hidden_layers", "num_layers", "num_encoder_blocks"):
+        for name in ("depths", "num_hidden_layers", "num_layers", "depth", "num_encoder_blocks"):
             value = _attribute(holder, name)
             if isinstance(value, (list, tuple)) and value and all(_whole(n) for n in value):
                 return sum(value)

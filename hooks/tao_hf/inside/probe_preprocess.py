@@ -31,12 +31,13 @@ class Recipe:
         self.resize, self.crop, self.interpolation = resize, crop, interpolation
         self.mean: list[float] = []
         self.std: list[float] = []
+        self.channel_order = "RGB"
 
     def findings(self) -> dict[str, Any]:
         """Return the `preprocess` entry of the findings."""
         return {
             "resize": self.resize, "crop": self.crop, "interpolation": self.interpolation,
-            "mean": self.mean, "std": self.std,
+            "mean": self.mean, "std": self.std, "channel_order": self.channel_order,
         }
 
     def output_size(self) -> list[int] | None:
@@ -99,15 +100,19 @@ def read(source: Source, size: list[int] | None, channels: int) -> tuple[Recipe,
     mean, std = _normalisation(facts, channels, notes)
     difference = None
     chosen = recipes[0]
+    order = "RGB"
     if processor is not None:
         try:
+            if channels == 3 and _flips(processor):
+                order = "BGR"
+                notes.append("the image processor swaps red and blue: this model wants its channels in BGR order")
             mean, std = _measured_normalisation(processor, mean, std, channels, notes)
-            chosen, difference = _closest(recipes, processor, mean, std, channels)
-            if difference > _AGREES:
+            chosen, difference = _closest(recipes, processor, mean, std, channels, order)
+            if difference is None or difference > _AGREES:
                 notes.append("the image processor does more than resize, crop and normalise: outputs differ from it")
         except Exception as error:  # noqa: BLE001 - a processor may refuse the test pictures in any way
             notes.append(f"the preprocessing was read, not measured: {first_line(error, 120)}")
-    chosen.mean, chosen.std = mean, std
+    chosen.mean, chosen.std, chosen.channel_order = mean, std, order
     out = chosen.output_size()
     if out is None:
         out = size or _square(facts) or [_DEFAULT_SIZE] * 2
@@ -244,8 +249,6 @@ def _measured_normalisation(
 ) -> tuple[list[float], list[float]]:
     """Compare mean and std with what the processor does to plain pictures; the processor is right."""
     dark, middle, bright = (_centre(_run(processor, _plain(value, channels))) for value in (0, 128, 255))
-    if channels == 3 and _flips(processor, dark, bright):
-        notes.append("the image processor swaps red and blue (BGR); this is not reproduced")
     found_std = [1.0 / (float(b) - float(d)) for d, b in zip(dark, bright, strict=True)]
     found_mean = [-float(d) * s for d, s in zip(dark, found_std, strict=True)]
     expected = [(128 / 255 - m) / s for m, s in zip(found_mean, found_std, strict=True)]
@@ -257,20 +260,22 @@ def _measured_normalisation(
     return [round(value, 7) for value in found_mean], [round(value, 7) for value in found_std]
 
 
-def _flips(processor: Any, dark: Any, bright: Any) -> bool:
+def _flips(processor: Any) -> bool:
+    """Tell whether a red picture comes out with its light in the last channel."""
     import numpy
     from PIL import Image
 
     red = numpy.zeros((64, 64, 3), dtype="uint8")
+    black = _centre(_run(processor, Image.fromarray(red)))
     red[..., 0] = 255
     seen = _centre(_run(processor, Image.fromarray(red)))
-    return abs(seen[2] - bright[2]) < 1e-4 and abs(seen[0] - dark[0]) < 1e-4
+    return abs(seen[2] - black[2]) > 1e-4 and abs(seen[0] - black[0]) < 1e-4
 
 
 def _closest(
-    recipes: list[Recipe], processor: Any, mean: list[float], std: list[float], channels: int
-) -> tuple[Recipe, float]:
-    """Return the recipe whose pixels are nearest to the processor's, and the largest difference."""
+    recipes: list[Recipe], processor: Any, mean: list[float], std: list[float], channels: int, order: str
+) -> tuple[Recipe, float | None]:
+    """Return the recipe whose pixels are nearest to the processor's, and the largest difference (None: other sizes)."""
     import numpy
 
     shift = numpy.array(mean, dtype="float32")[:, None, None]
@@ -281,13 +286,14 @@ def _closest(
     for recipe in recipes:
         worst = 0.0
         for picture, truth in zip(pictures, truths, strict=True):
-            ours = (recipe.apply(picture) - shift) / scale
+            pixels = recipe.apply(picture)
+            ours = ((pixels[::-1] if order == "BGR" else pixels) - shift) / scale
             worst = max(worst, float(numpy.abs(ours - truth).max()) if ours.shape == truth.shape else float("inf"))
         if worst < least:
             best, least = recipe, worst
         if least <= _AGREES:
             break
-    return best, min(least, 1e9)
+    return best, least if least < float("inf") else None
 
 
 def _run(processor: Any, picture: Any) -> Any:
