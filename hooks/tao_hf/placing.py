@@ -31,7 +31,7 @@ def install_tools(template: Path, workdir: Path) -> None:
     home = workdir / ".tao-hf"
     for source, target in (
         (template / "hooks" / "tao_hf", home / "lib" / "tao_hf"),
-        (template / "standins" / "modules", home / "standins" / "modules"),
+        (template / "standins" / "modules", home / "standins"),
     ):
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
