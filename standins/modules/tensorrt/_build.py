@@ -107,7 +107,7 @@ class Builder:
 
 
 def _calibration_shape(config, name, profile_shapes):
-    """Return an input's shape during calibration: the profile's usual one with the calibrator's batch size."""
+    """Return an input's shape during calibration: the profile's usual one, the calibrator's batch size."""
     profile = config.get_calibration_profile()
     shapes = (profile and profile.get_shape(name)) or profile_shapes
     usual = [int(extent) for extent in shapes[1]]

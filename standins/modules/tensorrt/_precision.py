@@ -14,8 +14,8 @@ from tensorrt._enums import CalibrationAlgoType, nptype
 from tensorrt._network import data_type
 from tensorrt._version import __version__
 
-# Layers with weights carry nearly all of the arithmetic. Products of two activations (attention scores) stay in
-# float: quantizing them costs accuracy, and TensorRT too is free to leave any layer in a higher precision.
+# Layers with weights carry nearly all of the arithmetic. Products of two activations (attention scores) stay
+# float: quantizing them costs accuracy, and TensorRT too may leave any layer in a higher precision.
 _QUANTIZED_OPS = ("Conv", "Gemm", "MatMul")
 
 
@@ -156,7 +156,7 @@ def _read(address, shape, dtype):
 
 
 class _Histogram:
-    """Magnitudes of one tensor over all batches, in bins that become twice as wide when a larger one arrives."""
+    """Magnitudes of one tensor over all batches, in bins that get twice as wide when a larger one comes."""
 
     BINS = 2048
     LEVELS = 128
@@ -185,7 +185,7 @@ class _Histogram:
         """Return the magnitude that the largest 8-bit integer will stand for (never 0).
 
         Args:
-            by_entropy (bool): Clip where the distribution changes least (Kullback-Leibler); else at the largest
+            by_entropy (bool): Clip where the distribution changes least (Kullback-Leibler), not at the top
                 magnitude.
         """
         filled = np.flatnonzero(self.counts)

@@ -33,7 +33,7 @@ _EXPLANATIONS = (
 def monitor_status(name="module name", mode="train"):
     """Decorate a subtask's runner so that status.json tells how it goes.
 
-    Before the runner, the subtask's results directory is settled and made, and the configuration is saved there
+    Before the runner, the subtask's results directory is settled and made, and the configuration saved there
     as experiment.yaml. An interruption is noted and ends quietly; errors are noted and raised again.
 
     Args:

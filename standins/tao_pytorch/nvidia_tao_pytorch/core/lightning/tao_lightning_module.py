@@ -16,7 +16,7 @@ from nvidia_tao_pytorch.core.utilities import patch_decrypt_checkpoint
 class TAOLightningModule(pl.LightningModule):
     """Brings status reporting, checkpoints under TAO's names, and a check that the data fill a batch.
 
-    A subclass sets ``checkpoint_filename``: ``<checkpoint_filename>_latest.pth`` links to the last checkpoint.
+    A subclass sets ``checkpoint_filename``: ``<checkpoint_filename>_latest.pth`` links to the newest one.
 
     Attributes:
         experiment_spec (DictConfig): The whole experiment.
@@ -76,7 +76,7 @@ class TAOLightningModule(pl.LightningModule):
         return callbacks
 
     def _dataloader_batch_check(self, dataloader, task):
-        """Refuse a dataset that cannot fill one batch on every device: with drop_last, silently nothing would run.
+        """Refuse a dataset that cannot fill a batch per device: with drop_last nothing would run, silently.
 
         Raises:
             ValueError: When it cannot.

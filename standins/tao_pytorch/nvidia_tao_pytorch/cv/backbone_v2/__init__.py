@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """Backbones: every registered one is imported here by name, and listed."""
+# ruff: noqa: I001  the registry comes first, because backbones import it from here
 
 from nvidia_tao_pytorch.cv.backbone_v2.registry import BACKBONE_REGISTRY
 

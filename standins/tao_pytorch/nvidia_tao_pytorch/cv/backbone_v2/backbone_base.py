@@ -28,8 +28,8 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
     """A backbone: pixels to features, and with its own head to class scores.
 
     Subclasses implement ``get_stage_dict``, ``get_classifier``, ``reset_classifier``, ``forward_pre_logits``,
-    ``forward_feature_pyramid`` and ``forward``. One that also extends another module calls that one's constructor
-    first.
+    ``forward_feature_pyramid`` and ``forward``. One that extends another module too calls that one's
+    constructor first.
     """
 
     def __init__(
