@@ -14,11 +14,11 @@ import iniconfig
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+from repo_fixtures import BACKBONES, fill, git, own_git, tao_pytorch_clone, write  # noqa: F401
 from tao_hf import atomic, patches, pylists, pytest_ini
 from tao_hf.errors import UserError
 from tao_hf.pylists import NotRecognised
-
-from repo_fixtures import BACKBONES, fill, git, own_git, tao_pytorch_clone, write  # noqa: F401
 
 INIT = "nvidia_tao_pytorch/cv/backbone_v2/__init__.py"
 FILES = ["tao-pytorch/setup.py", "tao-pytorch/pytest.ini", f"tao-pytorch/{INIT}", "tao-deploy/setup.py"]
@@ -271,7 +271,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 # --- pytest.ini ------------------------------------------------------------
 
 INI_FILES = {
-    "values below": "[pytest]\n; mine\nmarkers =\n    slow: takes long\n    # indented\n    gpu\naddopts = -q\n",
+    "values below": "[pytest]\n; mine\nmarkers =\n    slow: long\n    # indented\n    gpu\naddopts = -q\n",
     "value on the line": "[pytest]\nmarkers = slow: takes long\n\n[other]\nx = 1\n",
     "no markers": "[pytest]\naddopts = -q\n\n\n[other]\nx = 1\n",
     "no section": "[tool]\nx = 1",
@@ -286,7 +286,7 @@ INI_FILES = {
 
 @pytest.mark.parametrize("title", INI_FILES)
 def test_markers_go_into_any_ini_file_and_out_again(workdir: Path, title: str) -> None:
-    """pytest then knows the markers, the person's own stay, and unapply gives the bytes back."""
+    """Pytest then knows the markers, the person's own stay, and unapply gives the bytes back."""
     ini = workdir / "tao-pytorch/pytest.ini"
     ini.write_bytes(INI_FILES[title].encode())
     before = snapshot(workdir)
@@ -304,7 +304,7 @@ def test_markers_go_into_any_ini_file_and_out_again(workdir: Path, title: str) -
 
 @pytest.mark.parametrize("title", INI_FILES)
 def test_the_parser_of_pytest_reads_the_markers(workdir: Path, title: str) -> None:
-    """pytest does not read ini files with configparser; its own parser agrees about the markers."""
+    """Pytest does not read ini files with configparser; its own parser agrees about the markers."""
     ini = workdir / "tao-pytorch/pytest.ini"
     ini.write_bytes(INI_FILES[title].encode())
     patches.apply(workdir, "new")

@@ -7,9 +7,9 @@ import keyword
 from pathlib import Path
 
 import pytest
-from tao_hf import phase2
 
 from repo_fixtures import fill, tao_pytorch_clone, write  # noqa: F401
+from tao_hf import phase2
 
 NAMES = ("tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices")
 

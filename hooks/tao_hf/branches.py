@@ -126,7 +126,7 @@ def _recorded(record: Path) -> str:
 
 
 def _check_name(branch: str) -> None:
-    valid = not branch.startswith("-") and branch != "HEAD" and "\0" not in branch
+    valid = not branch.startswith("-") and branch not in ("HEAD", "@") and "\0" not in branch
     if not (valid and branch and gitcmd.succeeds("check-ref-format", f"refs/heads/{branch}")):
         raise UserError(
             f"branch_name {branch!r} is no name that git takes for a branch; try feature/add-my-model."

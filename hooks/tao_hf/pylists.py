@@ -76,7 +76,7 @@ class Source:
         return match.group() if match else ""
 
     def newline(self) -> str:
-        """Return the line end the file uses (that of its first line; ``\\n`` when it has none)."""
+        """Return the line end the file uses: that of its first line, a line feed when it has none."""
         match = re.search(r"\r\n|\r|\n", self.text)
         return match.group() if match else "\n"
 

@@ -93,7 +93,7 @@ def describe(resolved: Mapping[str, Mapping[str, Any]]) -> str:
             what = (
                 f"the {repo.wheel} {entry['version']} wheel from PyPI"
                 if repo.wheel
-                else "the template's stand-in"
+                else "the template's stand-in (base classes only)"
             )
             text = f"embedded: {what}, because {_because(entry['reason'])}"
         lines.append(f"  {repo.name:<17} {text}")
