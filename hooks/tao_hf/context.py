@@ -113,6 +113,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "width": width,
         "channels": findings["channels"],
         "feature_dim": findings["feature_dim"],
+        "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
         "pre": adapt_preprocess(findings["preprocess"], findings["image_size"], height, width),
         "exporter": findings["onnx"]["exporter"],
         "opset": findings["onnx"]["opset"],
