@@ -293,6 +293,8 @@ def test_markers_go_into_any_ini_file_and_out_again(workdir: Path, title: str) -
     mine = pytest_ini.markers(ini.read_bytes(), "pytest")
     patches.apply(workdir, "new")
     assert set(pytest_ini.markers(ini.read_bytes(), "pytest")) >= {*mine, "cv_unit", "new", "train"}
+    if b"\r\n" in before["tao-pytorch/pytest.ini"][0]:
+        assert ini.read_bytes().count(b"\n") == ini.read_bytes().count(b"\r\n")
     kept = iter(ini.read_bytes())
     assert all(byte in kept for byte in before["tao-pytorch/pytest.ini"][0])
     patches.apply(workdir, "two")

@@ -218,10 +218,8 @@ def test_embedded_asks_no_remote(
     assert {entry["source"] for entry in resolved.values()} == {"embedded"}
     assert not {"clone", "fetch", "ls-remote"} & set(ran)
     assert "commit" in ran
-    assert (
-        "the template's stand-in (base classes only), because tao_source=embedded was chosen"
-        in sources.describe(resolved)
-    )
+    said = sources.describe(resolved)
+    assert "the template's stand-in (base classes only), because tao_source=embedded was chosen" in said
 
 
 def test_an_unknown_source_is_refused(tmp_path: Path) -> None:
