@@ -1,0 +1,32 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test test-quick lint benchmark clean
+
+demo: $(VENV)/ready  ## take a small Hugging Face ViT through the whole chain on real images
+	$(RUN) demo/demo.py
+
+test: $(VENV)/ready  ## run the test suite
+	$(RUN) -m ruff check
+	$(RUN) -m pytest
+
+test-quick: $(VENV)/ready  ## run the tests that need no PyTorch
+	$(RUN) -m pytest -m "not runtime and not slow"
+
+lint: $(VENV)/ready  ## check the project's own code
+	$(RUN) -m ruff check
+
+benchmark: $(VENV)/ready  ## compare the probe with the hand procedure's three probes
+	$(RUN) benchmarks/inspection.py
+
+clean:  ## remove what the commands above made here (the shared cache stays)
+	rm -rf $(VENV) build .pytest_cache .ruff_cache
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade "pip>=25.1"
+	$(RUN) -m pip install --quiet --group dev
+	touch $@
