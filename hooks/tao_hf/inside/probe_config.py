@@ -35,10 +35,10 @@ def values(config: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
 
 
 def check_bounds(config: dict[str, Any]) -> None:
-    """Refuse sizes that no model has, before transformers tries to build them.
+    """Refuse sizes and label tables that no model has, before transformers tries to build them.
 
     Raises:
-        ProbeError: bad_image_size or bad_config.
+        ProbeError: bad_image_size, bad_labels or bad_config.
     """
     for size in values(config, _SIZE):
         pair(size, "image_size in config.json")
@@ -50,6 +50,9 @@ def check_bounds(config: dict[str, Any]) -> None:
         numbers = width if isinstance(width, list) else [width]
         if any(not _whole(n) or not 0 < n <= _MAX_WIDTH for n in numbers):
             raise ProbeError("bad_config", f"config.json has a layer width of {clean(json.dumps(width), 60)}; repair it.")
+    given = config.get("id2label")
+    if given is not None and (not isinstance(given, dict) or not all(re.fullmatch(r"\d{1,9}", key) for key in given)):
+        raise ProbeError("bad_labels", "id2label in config.json is not a table of class number and name; repair it.")
     for channels in values(config, _CHANNELS):
         if not _whole(channels) or not 0 < channels <= 1024:
             raise ProbeError("bad_config", f"config.json says {clean(json.dumps(channels), 60)} image channels; repair it.")
@@ -131,12 +134,7 @@ def labels(config: dict[str, Any], count: int) -> tuple[list[str], str | None, l
     given = config.get("id2label")
     if given is None:
         return [f"LABEL_{index}" for index in range(count)], None, ["the model names no labels"]
-    if not isinstance(given, dict):
-        return [], "id2label in config.json is not a table of index and name", []
-    try:
-        table = {int(key): value for key, value in given.items()}
-    except ValueError:
-        return [], "id2label in config.json has keys that are not numbers", []
+    table = {int(key): value for key, value in given.items()}
     if sorted(table) != list(range(len(table))) or not table:
         return [], f"id2label in config.json does not number its {len(table)} names from 0 without gaps", []
     names = [_label(table[index]) for index in range(len(table))]

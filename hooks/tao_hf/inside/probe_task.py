@@ -36,7 +36,7 @@ _FAMILIES = (
     (r"text-to-(image|video|3d)|image-to-(image|video|3d)|unconditional|inpaint", "an image generator"),
     (r"text-generation|conversational", "a language model"),
     (r"video", "a video model"),
-    (r"tabular|time-series|reinforcement|robotics|graph", "no image model"),
+    (r"tabular|time-series|reinforcement|robotics|graph", "not for images"),
     (r"text|token|question|summar|translat|fill-mask|sentence|feature-extraction$|table|zero-shot-classification",
      "a natural language (NLP) model"),
 )
@@ -46,7 +46,7 @@ _STEM_FAMILIES = (
     (r"CAUSAL_LM|SEQ_TO_SEQ", "a language model"),
     (r"VIDEO", "a video model"),
     (r"SEQUENCE|TOKEN|QUESTION|MASKED_LM|MULTIPLE_CHOICE|NEXT_SENTENCE|TEXT_ENCODING", "a natural language (NLP) model"),
-    (r"TIME_SERIES|DECISION", "no image model"),
+    (r"TIME_SERIES|DECISION", "not for images"),
 )
 
 
@@ -61,8 +61,8 @@ def check_tag(tag: str | None) -> None:
     if tag == "image-feature-extraction":
         family = "a backbone without a task head"
     else:
-        family = next((words for pattern, words in _FAMILIES if re.search(pattern, tag)), "not a task of TAO")
-    raise _rejected(f"its task is {clean(tag, 60)}", family)
+        family = next((words for pattern, words in _FAMILIES if re.search(pattern, tag)), "for something else")
+    raise _rejected(f"its task, {clean(tag, 60)}, says it is {family}")
 
 
 def tag_of(config: dict[str, Any]) -> str:
@@ -86,9 +86,9 @@ def tag_of(config: dict[str, Any]) -> str:
         if wanted in known.values_flat:
             family = next((words for pattern, words in _STEM_FAMILIES if re.search(pattern, stem)), None)
             if family:
-                raise _rejected(f"{clean(wanted, 80)} is not a vision task", family)
+                raise _rejected(f"{clean(wanted, 80)} is {family}")
     if any(wanted in known.values_flat for known in names.values()):
-        raise _rejected(f"{clean(wanted, 80)} was saved", "a model without a head for one of TAO's tasks")
+        raise _rejected(f"{clean(wanted, 80)} has no head for one of TAO's tasks")
     if "auto_map" in config:
         raise _remote_code(config)
     raise ProbeError(
@@ -112,7 +112,7 @@ def model_class(tag: str, config: dict[str, Any]) -> Any:
         choices += names.get(stem, _Names({})).get(str(config.get("model_type")))
     chosen = next((name for name in architectures if name in choices), choices[0] if choices else None)
     if chosen is None:
-        raise _rejected(f"transformers has no {tag} class for {clean(config.get('model_type'), 60)}", "not supported")
+        raise _rejected(f"transformers has no {tag} class for {clean(config.get('model_type'), 60)}")
     return getattr(transformers, chosen)
 
 
@@ -166,11 +166,8 @@ def _names() -> dict[str, _Names]:
     return found
 
 
-def _rejected(what: str, family: str) -> ProbeError:
-    return ProbeError(
-        "rejected_task", f"This model cannot become a TAO model: {what} ({family}); TAO takes "
-        f"{', '.join(ACCEPTED)}."
-    )
+def _rejected(why: str) -> ProbeError:
+    return ProbeError("rejected_task", f"This model cannot become a TAO model: {why}; TAO takes {', '.join(ACCEPTED)}.")
 
 
 def _remote_code(config: dict[str, Any]) -> ProbeError:

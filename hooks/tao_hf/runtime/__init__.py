@@ -12,6 +12,7 @@ from pathlib import Path
 from tao_hf.errors import UserError
 
 CONTEXTS = ("inspect", "pytorch", "deploy")
+KINDS = ("docker", "local")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Completed:
 class Runtime(ABC):
     """A place with torch, transformers and TAO's dependencies in which commands run.
 
-    A new kind is one module, `tao_hf/runtime/<kind>.py`, with two functions: `create() -> Runtime`, and
+    A kind named in KINDS is one module, `tao_hf/runtime/<kind>.py`, with two functions: `create() -> Runtime`, and
     `available() -> bool` which tells whether `auto` may choose it.
     """
 
@@ -94,7 +95,7 @@ def get_runtime(kind: str = "auto") -> Runtime:
     """
     if kind == "auto":
         kind = "docker" if _has("docker") and _module("docker").available() else "local"
-    if not kind.isidentifier() or not _has(kind):
+    if kind not in KINDS or not _has(kind):
         raise UserError(
             f"The {kind} runtime is not part of this version of the template; choose runtime=local."
         )
