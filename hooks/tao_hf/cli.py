@@ -110,7 +110,7 @@ def status(workdir: Path) -> int:
         home = workdir / ".tao-hf" / name
         info, last = runner.load_model(workdir, name), report.load(home)
         used.update(last["stand_ins"] if last else ())
-        print(f"  {name:<{width}}  {info['task_type']}, from {' '.join(str(info['hf_model_id']).split())}")
+        print(f"  {name:<{width}}  {info['task_type']}, from {report.plain(info['hf_model_id'])}")
         print(f"  {'':<{width}}  {_last_verdict(name, last)}")
     repositories = runner.repositories(workdir)
     if repositories:

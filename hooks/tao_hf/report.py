@@ -13,6 +13,11 @@ MARKS = {"passed": "✓", "failed": "✗", "skipped": "–"}
 STATUSES = tuple(MARKS)
 
 
+def plain(text: object) -> str:
+    """Return `text` on one line and without control characters (a terminal would obey them)."""
+    return "".join(character for character in " ".join(str(text).split()) if character.isprintable())
+
+
 def new_report(info: dict[str, Any], runtime: str, stand_ins: Sequence[str], steps: Sequence[tuple[str, str]],
                precision: str) -> dict[str, Any]:
     """Return the report as it stands before the first step: every step skipped because it was not reached.
@@ -60,7 +65,7 @@ def set_step(report: dict[str, Any], step_id: str, status: str, *, seconds: floa
         raise ValueError(f"step {step_id} is {status} and must say why")
     for entry in report["steps"]:
         if entry["id"] == step_id:
-            entry.update(status=status, seconds=round(seconds, 2), reason=reason, log=log)
+            entry.update(status=status, seconds=round(seconds, 2), reason=plain(reason), log=log)
             return
     raise ValueError(f"no step {step_id!r} in the report")
 
@@ -90,7 +95,7 @@ def load(folder: Path) -> dict[str, Any] | None:
 
 def _cell(value: object) -> str:
     """Return `value` as one line that cannot break out of a Markdown table cell."""
-    text = " ".join(str(value).split())
+    text = plain(value)
     for character in "\\`|<>[]*_":
         text = text.replace(character, f"\\{character}")
     return text
@@ -170,7 +175,7 @@ def markdown(report: dict[str, Any]) -> str:
 def summary_table(report: dict[str, Any]) -> str:
     """Return the short table shown at the end of a run: steps, metrics, cross-check, stand-ins, verdict."""
     width = max(len(step["title"]) for step in report["steps"])
-    lines = [f"{report['model_name']} ({report['task_type']}, from {' '.join(report['hf_model_id'].split())})", ""]
+    lines = [f"{report['model_name']} ({report['task_type']}, from {plain(report['hf_model_id'])})", ""]
     for step in report["steps"]:
         seconds = f"{step['seconds']:7.1f}s" if step["status"] != "skipped" else " " * 8
         note = f"  {step['reason']}" if step["reason"] else ""

@@ -18,7 +18,7 @@ from tao_hf.errors import UserError
 from tao_hf.runtime import Runtime, get_runtime
 from tao_hf.steps import STEPS, ArtifactMissing, Command, Job, Step, StepFailed, check_data, check_settings
 
-SHOWN_LINES = 15
+SHOWN_LINES, SHOWN_WIDTH = 15, 200
 NOT_QUICK = "part of the full test only (./tao-hf test MODEL --full)"
 _HOW = {"failed": "failed", "skipped": "was skipped", "": "was not run"}
 _ERROR_LINE = re.compile(r"^(E\s+)?([\w.]*(Error|Exception|Interrupt)\b|ERROR\b|error:)")
@@ -141,7 +141,7 @@ def run_step(step: Step, job: Job, *, quiet: bool = False) -> tuple[str, str, fl
         shown.end("✗", str(error))
         if not quiet:
             for line in [*log.tail][-SHOWN_LINES:]:
-                print(f"      {line}", file=sys.stderr)
+                print(f"      {line[:SHOWN_WIDTH]}", file=sys.stderr)
             print(f"      log: {path}", file=sys.stderr)
         return "failed", str(error), shown.seconds
     except BaseException:

@@ -211,7 +211,7 @@ def _pytest_gate(job: Job, step_id: str) -> str:
         first = f"{bad[0].get('name')}: {(trouble.get('message') or '').strip()[:200]}"
         raise StepFailed(f"{len(bad)} of {len(cases)} tests failed; the first is {first}")
     if len(cases) == skipped:
-        raise StepFailed(f"no test ran ({skipped} skipped)")
+        raise ArtifactMissing(f"no test ran ({skipped} skipped)")
     return f"{len(cases) - skipped} tests passed" + (f", {skipped} skipped" if skipped else "")
 
 
@@ -261,8 +261,7 @@ def _lint(job: Job) -> list[Command]:
         Command(["python", "-m", "pydocstyle", "--convention=google", *modules], cwd=job.workdir),
     ]
     for context, names in by_context.items():
-        argv = ["python", "-m", "pylint", "--errors-only", "--score=n", *names]
-        commands.append(Command(argv, context=context, cwd=job.workdir))
+        commands.append(Command(["python", job.tool("lint.py"), *names], context=context, cwd=job.workdir))
     return commands
 
 

@@ -424,8 +424,9 @@ def dynamic_batch(tree: Tree) -> Iterator[str]:
     spec = tree.train_spec
     if tree.setting(spec, "export.batch_size") != -1:
         return
-    wanted = {*tree.info["onnx_inputs"], *tree.info["onnx_outputs"]}
     for module, call in _export_calls(tree):
+        names = [module.value(keyword(call, argument)) for argument in ("input_names", "output_names")]
+        wanted = {name for part in names if isinstance(part, (list, tuple)) for name in part}
         axes, shapes = keyword(call, "dynamic_axes"), keyword(call, "dynamic_shapes")
         node = axes if axes is not None else shapes
         expression = module.assigned.get(dotted(node), node) if node is not None else None

@@ -65,15 +65,6 @@ class Spec:
         """Tell whether the file itself sets the dotted key."""
         return key in self.lines
 
-    def own(self, key: str) -> Any:
-        """Return the file's value of a dotted key as written ("???" and interpolations too), MISSING when not set."""
-        node: Any = OmegaConf.to_container(self.data, resolve=False)
-        for part in key.split("."):
-            if not isinstance(node, dict) or part not in node:
-                return MISSING
-            node = node[part]
-        return node
-
 
 class Module:
     """One Python file as a syntax tree.
@@ -210,14 +201,20 @@ class Tree:
         """The training spec and the deploy specs."""
         return [self.train_spec, *self.deploy_specs.values()]
 
+    @cached_property
+    def _modules(self) -> dict[str, Module]:
+        return {}
+
     def module(self, name: str) -> Module:
         """Return one Python file, named relative to the working directory."""
-        return Module(self.root, name)
+        if name not in self._modules:
+            self._modules[name] = Module(self.root, name)
+        return self._modules[name]
 
     def modules(self, folder: str) -> list[Module]:
         """Return every Python file below a folder, in order."""
         paths = sorted((self.root / folder).rglob("*.py"))
-        return [Module(self.root, path.relative_to(self.root).as_posix()) for path in paths]
+        return [self.module(path.relative_to(self.root).as_posix()) for path in paths]
 
     def scripts(self, folder: str) -> list[Module]:
         """Return the subtask scripts of the trainer or the deployment."""
@@ -237,12 +234,18 @@ class Tree:
         finally:
             sys.path.pop(0)
 
+    @cached_property
+    def _effective(self) -> dict[str, DictConfig]:
+        return {}
+
     def effective(self, spec: Spec) -> DictConfig:
         """Return what a script sees: the schema's defaults with the spec laid over them, results_dir filled in."""
-        defaults = OmegaConf.create(OmegaConf.to_container(self.schema, resolve=False))
-        merged = OmegaConf.merge(defaults, spec.data)
-        merged.results_dir = RESULTS
-        return merged
+        if spec.name not in self._effective:
+            defaults = OmegaConf.create(OmegaConf.to_container(self.schema, resolve=False))
+            merged = OmegaConf.merge(defaults, spec.data)
+            merged.results_dir = RESULTS
+            self._effective[spec.name] = merged
+        return self._effective[spec.name]
 
     def setting(self, spec: Spec, key: str) -> Any:
         """Return the resolved value of a dotted key as a script sees it; None when it is not set ("???", null).
