@@ -89,9 +89,7 @@ def fill(path: Path, name: str) -> Path:
     write(path / "release/python/version.py", 'MAJOR = "6"\nMINOR = "5"\nPATCH = "4"\nPRE_RELEASE = ""\n')
     if name == "tao-core":
         write(path / package / "config/__init__.py")
-        write(
-            path / package / "config/classification_pyt/default_config.py", "class ExperimentConfig: pass\n"
-        )
+        write(path / package / "config/classification_pyt/default_config.py", "class ExperimentConfig: pass\n")
         return path
     if name == "tao-dataservices":
         write(path / package / "annotations/conversion/coco_to_kitti.py")
@@ -118,9 +116,7 @@ def fill(path: Path, name: str) -> Path:
 def own_git(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give git an empty home and configuration with an identity; returns the configuration file."""
     home = tmp_path_factory.mktemp("home")
-    config = write(
-        home / "gitconfig", "[user]\n\tname = T\n\temail = t@example.org\n[init]\n\tdefaultBranch = main\n"
-    )
+    config = write(home / "gitconfig", "[user]\n\tname = T\n\temail = t@example.org\n[init]\n\tdefaultBranch = main\n")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from repo_fixtures import commit_all, fill, git, own_git, write  # noqa: F401
 from tao_hf import branches, gitcmd, patches
 from tao_hf.errors import UserError
@@ -95,9 +94,7 @@ def test_another_base(workdir: Path) -> None:
     write(workdir.parent / "work/tao-core/dev.txt")
     branches.check(workdir, BRANCH, "develop")
     branches.create(workdir, NAMES, BRANCH, "develop")
-    assert git(workdir / "tao-core", "rev-parse", "HEAD") == git(
-        workdir / "tao-core", "rev-parse", "origin/develop"
-    )
+    assert git(workdir / "tao-core", "rev-parse", "HEAD") == git(workdir / "tao-core", "rev-parse", "origin/develop")
     assert git(workdir / "tao-core", "for-each-ref", "--format=%(upstream)", f"refs/heads/{BRANCH}") == ""
 
 
@@ -282,9 +279,7 @@ def test_clones_that_are_not_there_yet_are_no_concern(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["main", "detached"])
-def test_when_one_clone_fails_the_others_go_back(
-    workdir: Path, monkeypatch: pytest.MonkeyPatch, start: str
-) -> None:
+def test_when_one_clone_fails_the_others_go_back(workdir: Path, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
     """Branches made on the way are removed, existing ones kept, changes kept."""
     git(workdir / "tao-pytorch", "branch", BRANCH)
     if start == "detached":

@@ -7,7 +7,8 @@ import keyword
 from pathlib import Path
 
 import pytest
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from repo_fixtures import fill, tao_pytorch_clone, write  # noqa: F401
 from tao_hf import phase2
 
@@ -188,3 +189,39 @@ def test_a_model_of_this_working_directory_may_come_again(paths: dict[str, Path]
     explored = phase2.explore(paths, "image-classification", tmp_path)
     assert explored["own_models"] == ["mine"]
     assert phase2.model_name_problem("mine", explored) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "free"),
+    [
+        ("vit-base-p16", "vit_base_p16"),
+        ("resnet-50", "resnet_50"),
+        ("Net.Tiny", "net_tiny_hf"),
+        ("net", "net_hf"),
+        ("class", "class_hf"),
+        ("git", "git_hf"),
+        ("modèle", "mod_le"),
+        ("", "hf_model"),
+        ("中文", "hf_model"),
+        ("9_9", "hf_model"),
+    ],
+)
+def test_a_free_name_is_proposed(explored: dict, name: str, free: str) -> None:
+    """The default of the question is usable, whatever the model is called on the Hub."""
+    assert phase2.free_name(name, explored) == free
+
+
+def test_a_free_name_counts_on(explored: dict, paths: dict[str, Path]) -> None:
+    """When the first proposal is taken too, the next is numbered."""
+    write(paths["tao-core"] / "nvidia_tao_core/config/net_hf/__init__.py")
+    assert phase2.free_name("net", phase2.explore(paths, "image-classification")) == "net_hf_2"
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.text(max_size=120))
+def test_any_text_becomes_a_good_name(name: str) -> None:
+    """Also hostile text."""
+    explored = phase2.explore({}, "image-classification")
+    assert phase2.model_name_problem(phase2.free_name(name, explored), explored) is None
+    problem = phase2.model_name_problem(name, explored)
+    assert problem is None or (problem.isprintable() and problem.isascii())

@@ -13,7 +13,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from repo_fixtures import commit_all, fill, git, own_git, write  # noqa: F401
 from tao_hf import embedded, gitcmd, patches, pylists, repos, sources
 from tao_hf.errors import UserError
@@ -139,9 +138,7 @@ def test_clones_that_are_there_are_used_as_they_are(tmp_path: Path) -> None:
     assert "tao-dataservices  not used" in sources.describe(resolved)
 
 
-def test_missing_repositories_are_cloned_at_the_release(
-    tmp_path: Path, remotes: Path, wheels: list[str]
-) -> None:
+def test_missing_repositories_are_cloned_at_the_release(tmp_path: Path, remotes: Path, wheels: list[str]) -> None:
     """The tag of tao_version is checked out; what cannot be cloned is embedded, and both are said."""
     resolved = sources.resolve(tmp_path / "w", "7.0.1", "auto", "main")
     origin = {name: entry["source"] for name, entry in resolved.items()}
@@ -348,9 +345,7 @@ def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # --- placing ----------------------------------------------------------------------------------------
 
 
-def test_rendered_files_stay_and_the_rest_is_put_around_them(
-    tmp_path: Path, remotes: Path, wheels: list[str]
-) -> None:
+def test_rendered_files_stay_and_the_rest_is_put_around_them(tmp_path: Path, remotes: Path, wheels: list[str]) -> None:
     """Every file of the source is there; those rendered are as rendered, and alone untracked for git."""
     workdir = tmp_path / "w"
     resolved = sources.resolve(workdir, "7.0.1", "auto", "main")
@@ -394,9 +389,7 @@ def test_a_rendered_file_that_tao_has_too_is_a_collision(tmp_path: Path, wheels:
     assert sources.collisions(resolved, [file, "tao-core/new.py", ".tao-hf/x"]) == [file]
     write(workdir / file, "# mine\n")
     before = tree(workdir)
-    with pytest.raises(
-        UserError, match=r"tao-deploy holds nvidia_tao_deploy/config/other_model/__init__\.py already"
-    ):
+    with pytest.raises(UserError, match=r"tao-deploy holds nvidia_tao_deploy/config/other_model/__init__\.py already"):
         sources.place(workdir, resolved, "main")
     assert tree(workdir) == before
     assert not list(workdir.rglob(".git"))
@@ -545,6 +538,25 @@ def test_an_interrupted_layout_is_never_used(
     assert (path / "nvidia_tao_core/__init__.py").exists()
 
 
+def test_two_runs_at_once_do_not_disturb_each_other(
+    tmp_path: Path, wheels: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When another run fills the cache first, its folder is used and ours is dropped."""
+    real, inner = embedded.lay_out, []
+
+    def slower(repo: repos.Repo, version: str, folder: Path) -> None:
+        real(repo, version, folder)
+        if not inner:
+            inner.append(True)
+            inner.append(sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main"))
+
+    monkeypatch.setattr(embedded, "lay_out", slower)
+    outer = sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main")
+    assert outer == inner[1]
+    assert leftovers(tmp_path) == []
+    assert len(os.listdir(tmp_path / "cache/sources")) == 3
+
+
 def test_a_changed_stand_in_gets_a_folder_of_its_own(tmp_path: Path, wheels: list[str]) -> None:
     """A newer template never serves the older template's stand-in from the cache."""
     first = sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main")["tao-pytorch"]
@@ -571,10 +583,7 @@ def test_the_real_wheels(published: Path, tmp_path: Path) -> None:
     assert (core / "nvidia_tao_core/telemetry").is_dir()
     assert (deploy / "nvidia_tao_deploy/cv/classification_pyt/scripts/gen_trt_engine.py").is_file()
     scripts = pylists.strings(patches.console_scripts(ast.parse((deploy / "setup.py").read_bytes())))
-    assert (
-        "classification_pyt=nvidia_tao_deploy.cv.classification_pyt.entrypoint.classification_pyt:main"
-        in scripts
-    )
+    assert "classification_pyt=nvidia_tao_deploy.cv.classification_pyt.entrypoint.classification_pyt:main" in scripts
     for repo, path in ((CORE, core), (DEPLOY, deploy)):
         assert repos.version(path, repo) == "7.0.1"
         assert git(path, "status", "--porcelain", "--ignored") == ""
@@ -594,7 +603,7 @@ def test_an_interpreter_without_pip_gets_one(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bare/bin/python"))
     command = embedded._pip(tmp_path)
     assert command[0] != sys.executable
-    assert subprocess.run([*command, "--version"], capture_output=True).returncode == 0
+    assert subprocess.run([*command, "--version"], check=False, capture_output=True).returncode == 0
 
 
 # --- local only -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tao_hf import gitcmd, patches, repos
 from tao_hf.errors import UserError
 from tao_hf.repos import REPOS
 
-_FETCH_SECONDS = 30
+_FETCH_SECONDS = 15
 _UNFINISHED = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -44,6 +44,7 @@ def check(workdir: Path, branch: str, base: str) -> None:
     Raises:
         UserError: The name is none that git takes, or a clone is read-only, in the middle of a merge or
             rebase, has uncommitted changes in the way of a switch, or has no such base.
+
     """
     _check_name(branch)
     found = [(repo, repos.find(workdir, repo)) for repo in REPOS]
@@ -71,6 +72,7 @@ def create(workdir: Path, names: Iterable[str], branch: str, base: str) -> list[
 
     Raises:
         UserError: As for `check`, or git refuses; every clone is then on the branch it was on.
+
     """
     _check_name(branch)
     notes: list[str] = []
@@ -128,18 +130,14 @@ def _recorded(record: Path) -> str:
 def _check_name(branch: str) -> None:
     valid = not branch.startswith("-") and branch not in ("HEAD", "@") and "\0" not in branch
     if not (valid and branch and gitcmd.succeeds("check-ref-format", f"refs/heads/{branch}")):
-        raise UserError(
-            f"branch_name {branch!r} is no name that git takes for a branch; try feature/add-my-model."
-        )
+        raise UserError(f"branch_name {branch!r} is no name that git takes for a branch; try feature/add-my-model.")
 
 
 def _check_writable(path: Path, package: str) -> None:
     """Refuse a clone whose folders deny writing (root, who could write all the same, respects that too)."""
     for folder in (path, path / ".git", path / package):
         if folder.is_dir() and not (os.access(folder, os.W_OK) and folder.stat().st_mode & 0o222):
-            raise UserError(
-                f"{folder} is read-only, so nothing can be added there; make it writable (chmod -R u+w)."
-            )
+            raise UserError(f"{folder} is read-only, so nothing can be added there; make it writable (chmod -R u+w).")
 
 
 def _plan(workdir: Path, path: Path, branch: str, base: str) -> _Plan:
@@ -147,12 +145,11 @@ def _plan(workdir: Path, path: Path, branch: str, base: str) -> _Plan:
 
     Raises:
         UserError: It cannot get there.
+
     """
     commit = repos.commit(path)
     if commit is None:
-        raise UserError(
-            f"{path} has no commit yet, so it is no usable clone; commit something or clone it anew."
-        )
+        raise UserError(f"{path} has no commit yet, so it is no usable clone; commit something or clone it anew.")
     current = _current(path)
     exists = gitcmd.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}", cwd=path)
     if current == branch:
@@ -183,9 +180,7 @@ def _start(path: Path, current: str | None, base: str) -> str:
     for ref in (f"refs/heads/{base}", f"refs/remotes/origin/{base}", f"refs/tags/{base}"):
         if gitcmd.succeeds("rev-parse", "--verify", "--quiet", ref + "^{commit}", cwd=path):
             return ref.removeprefix("refs/heads/")
-    listed = gitcmd.text(
-        "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/remotes/origin", cwd=path
-    )
+    listed = gitcmd.text("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/remotes/origin", cwd=path)
     names = sorted({name.removeprefix("origin/") for name in listed.splitlines()} - {"HEAD"})
     raise UserError(f"{path} has no branch {base}; base_branch can be one of {', '.join(names[:8])}.")
 
@@ -199,9 +194,7 @@ def _current(path: Path) -> str | None:
 
 def _changed(path: Path) -> list[str]:
     """Return the tracked files of a clone that differ from its last commit."""
-    status = gitcmd.run(
-        "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", cwd=path, timeout=300
-    )
+    status = gitcmd.run("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", cwd=path, timeout=300)
     rows = status.decode("utf-8", "surrogateescape").split("\0")
     return [row[3:] for row in rows if row]
 
@@ -219,13 +212,9 @@ def _check_clean(workdir: Path, path: Path, branch: str) -> None:
 
 def _check_prefix(path: Path, branch: str) -> None:
     """Refuse a name that git cannot store beside an existing branch: ``a`` and ``a/b`` exclude each other."""
-    for other in gitcmd.text(
-        "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", cwd=path
-    ).splitlines():
+    for other in gitcmd.text("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", cwd=path).splitlines():
         if branch.startswith(other + "/") or other.startswith(branch + "/"):
-            raise UserError(
-                f"{path} has a branch {other}, beside which git cannot have {branch}; choose another name."
-            )
+            raise UserError(f"{path} has a branch {other}, beside which git cannot have {branch}; choose another name.")
 
 
 def _own_modules(workdir: Path) -> dict[str, str]:
@@ -251,9 +240,7 @@ def _bring_forward(plan: _Plan, base: str) -> list[str]:
         gitcmd.run("fetch", "--quiet", "--no-recurse-submodules", cwd=path, timeout=_FETCH_SECONDS)
         gitcmd.run("merge", "--quiet", "--ff-only", "@{upstream}", cwd=path, timeout=None)
     except gitcmd.GitError as error:
-        return [
-            f"{path.name}: {plan.current} could not be brought up to date ({error.reason}); it is used as is."
-        ]
+        return [f"{path.name}: {plan.current} could not be brought up to date ({error.reason}); it is used as is."]
     return []
 
 

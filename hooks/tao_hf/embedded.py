@@ -60,6 +60,7 @@ def lay_out(repo: Repo, tao_version: str, folder: Path) -> None:
 
     Raises:
         UserError: The wheel cannot be had, or is broken.
+
     """
     if repo.wheel:
         with step(f"Fetching {repo.wheel} {tao_version} from PyPI"):
@@ -100,9 +101,7 @@ def _lay_out_wheel(wheel: str, version: str, folder: Path) -> None:
             with zipfile.ZipFile(archive) as unpacked:
                 _unpack(unpacked, wheel, version, folder)
         except (zipfile.BadZipFile, configparser.Error, UnicodeDecodeError) as error:
-            raise UserError(
-                f"The wheel {archive.name} from PyPI is broken ({error}); try again later."
-            ) from error
+            raise UserError(f"The wheel {archive.name} from PyPI is broken ({error}); try again later.") from error
 
 
 def _unpack(archive: zipfile.ZipFile, wheel: str, version: str, folder: Path) -> None:
@@ -114,9 +113,7 @@ def _unpack(archive: zipfile.ZipFile, wheel: str, version: str, folder: Path) ->
         if entry.is_dir():
             continue
         if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
-            raise UserError(
-                f"The wheel of {wheel} {version} holds the unsafe path {entry.filename!r}; it is not used."
-            )
+            raise UserError(f"The wheel of {wheel} {version} holds the unsafe path {entry.filename!r}; it is not used.")
         if path.parts[0].endswith((".dist-info", ".data")):
             if path.name == "entry_points.txt":
                 scripts = _console_scripts(archive.read(entry).decode("utf-8"))
@@ -157,18 +154,14 @@ def _download(wheel: str, version: str, scratch: Path) -> Path:
     ]
     command = [*_pip(scratch), *options, "--dest", str(scratch), f"{wheel}=={version}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, cwd=scratch)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, cwd=scratch
+        )
     except subprocess.TimeoutExpired as error:
-        raise UserError(
-            f"Downloading {wheel} {version} from PyPI took over {_DOWNLOAD_SECONDS // 60} min."
-        ) from error
+        raise UserError(f"Downloading {wheel} {version} from PyPI took over {_DOWNLOAD_SECONDS // 60} min.") from error
     found = sorted(scratch.glob("*.whl"))
     if done.returncode or not found:
-        errors = [
-            line.removeprefix("ERROR: ").strip()
-            for line in done.stderr.splitlines()
-            if line.startswith("ERROR")
-        ]
+        errors = [line.removeprefix("ERROR: ").strip() for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = errors[0] if errors else (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         raise UserError(
             f"{wheel} {version} cannot be had from PyPI ({reason[:300]}); check the network and tao_version, "
@@ -180,7 +173,7 @@ def _download(wheel: str, version: str, scratch: Path) -> Path:
 def _pip(scratch: Path) -> list[str]:
     """Return the command for pip: this interpreter's, or a fresh environment's where it has none (uv)."""
     own = [sys.executable, "-m", "pip"]
-    if subprocess.run([*own, "--version"], capture_output=True).returncode == 0:
+    if subprocess.run([*own, "--version"], check=False, capture_output=True).returncode == 0:
         return own
     home = scratch / "pip"
     try:

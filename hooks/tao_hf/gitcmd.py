@@ -60,9 +60,7 @@ class GitError(Exception):
 def environment() -> dict[str, str]:
     """Return the environment git runs in: no prompts of any kind, English messages, no foreign repository."""
     env = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
-    env.update(
-        GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="", GCM_INTERACTIVE="never", LC_ALL="C", GIT_OPTIONAL_LOCKS="0"
-    )
+    env.update(GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="", GCM_INTERACTIVE="never", LC_ALL="C", GIT_OPTIONAL_LOCKS="0")
     env.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10")
     return env
 
@@ -88,6 +86,7 @@ def run(
     Raises:
         GitError: git failed or ran past the limit.
         UserError: git is not installed.
+
     """
     if args[0] not in _ALLOWED:
         raise ValueError(f"git {args[0]} is not among the commands this package runs.")
@@ -138,15 +137,14 @@ def is_clone(path: Path) -> bool:
 
     Raises:
         UserError: It has a ``.git`` that git refuses to work with.
+
     """
     if not (path / ".git").exists():
         return False
     try:
         text("rev-parse", "--git-dir", cwd=path)
     except GitError as error:
-        raise UserError(
-            f"{path} has a .git, but git cannot use it ({error.reason}); repair or move it."
-        ) from error
+        raise UserError(f"{path} has a .git, but git cannot use it ({error.reason}); repair or move it.") from error
     return True
 
 

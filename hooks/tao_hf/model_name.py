@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import keyword
 import re
 import shutil
@@ -21,8 +22,22 @@ def model_name_problem(name: str, explored: Mapping[str, Any]) -> str | None:
         name: The answer.
         explored: What `phase2.explore` found; its ``own_models`` are names this working directory uses
             already, which are fine: running the template again for them is no collision.
+
     """
     return _form_problem(name) or _word_problem(name) or _taken_problem(name, explored)
+
+
+def free_name(name: str, explored: Mapping[str, Any]) -> str:
+    """Return `name` made into one that a model can have here: in snake_case, with ``_hf`` when it is taken.
+
+    Args:
+        name: Any text, such as the last part of a Hub id.
+        explored: As for `model_name_problem`.
+
+    """
+    base = _suggestion(name)[: MAX_LENGTH - 10].rstrip("_") or "hf_model"
+    candidates = itertools.chain((base, f"{base}_hf"), (f"{base}_hf_{number}" for number in itertools.count(2)))
+    return next(candidate for candidate in candidates if model_name_problem(candidate, explored) is None)
 
 
 def _form_problem(name: str) -> str | None:
@@ -44,7 +59,7 @@ def _form_problem(name: str) -> str | None:
 
 
 def _suggestion(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).lstrip("_0123456789").rstrip("_")
 
 
 def _word_problem(name: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tao_hf import atomic, gitcmd, pylists, pytest_ini
 from tao_hf.errors import UserError
-from tao_hf.pylists import NotRecognised
+from tao_hf.pylists import NotRecognisedError
 
 State = Literal["applied", "absent", "missing", "unreadable"]
 
@@ -49,6 +49,7 @@ def apply(
     Raises:
         UserError: A file is missing, cannot be written, or has a form that cannot be edited safely; nothing
             is changed then and the sentence holds the lines to add by hand.
+
     """
     edits: dict[Path, bytes | None] = {}
     for repo, package in _PACKAGES.items():
@@ -56,7 +57,7 @@ def apply(
         setup = workdir / repo / "setup.py"
         try:
             edits[setup] = with_script(_read(setup), script)
-        except NotRecognised as error:
+        except NotRecognisedError as error:
             raise _by_hand(setup, error, f"add {script!r} to the list of console_scripts") from error
         ini, section = pytest_file(workdir / repo)
         lines = pytest_ini.wanted(model_name, _MARKERS)
@@ -66,16 +67,14 @@ def apply(
             else:
                 before = _read(ini) if ini.exists() else pytest_ini.skeleton(["tests"])
                 edits[ini] = pytest_ini.added(before, section, lines)
-        except NotRecognised as error:
+        except NotRecognisedError as error:
             listed = "; ".join(lines.values())
-            raise _by_hand(
-                ini, error, f"declare these markers in its [{section}] section: {listed}"
-            ) from error
+            raise _by_hand(ini, error, f"declare these markers in its [{section}] section: {listed}") from error
     if backbone_module:
         init = workdir / "tao-pytorch" / _BACKBONES_FILE
         try:
             edits[init] = with_backbone(_read(init), backbone_module, backbone_names)
-        except NotRecognised as error:
+        except NotRecognisedError as error:
             names = ", ".join(backbone_names)
             line = f"from {_BACKBONES}.{backbone_module} import {names}"
             raise _by_hand(init, error, f"add the line {line!r} and list {names} in __all__") from error
@@ -95,6 +94,7 @@ def unapply(workdir: Path, model_name: str, backbone_module: str | None = None) 
 
     Raises:
         UserError: A file cannot be written or edited safely; nothing is changed then.
+
     """
     edits: dict[Path, bytes | None] = {}
     for repo in _PACKAGES:
@@ -102,7 +102,7 @@ def unapply(workdir: Path, model_name: str, backbone_module: str | None = None) 
             relative = path.relative_to(workdir / repo).as_posix()
             try:
                 edits[path] = without(relative, _read(path), model_name, backbone_module)
-            except NotRecognised as error:
+            except NotRecognisedError as error:
                 raise _by_hand(path, error, f"take out the lines that name {model_name}") from error
     return _write(workdir, edits)
 
@@ -125,9 +125,7 @@ def status(workdir: Path, model_name: str, backbone_module: str | None = None) -
     return result
 
 
-def without(
-    relative: str, content: bytes, model_name: str, backbone_module: str | None = None
-) -> bytes | None:
+def without(relative: str, content: bytes, model_name: str, backbone_module: str | None = None) -> bytes | None:
     """Return a patched file's `content` as it was before `model_name` was registered in it.
 
     Args:
@@ -140,7 +138,8 @@ def without(
         The content, or `None` when the whole file was ours.
 
     Raises:
-        NotRecognised: The file has a form that cannot be edited safely.
+        NotRecognisedError: The file has a form that cannot be edited safely.
+
     """
     if relative == "setup.py":
         for package in _PACKAGES.values():
@@ -162,20 +161,20 @@ def only_ours(repo: Path, relative: str, models: Mapping[str, str]) -> bool:
         repo: The clone.
         relative: The file's path inside it.
         models: The models of the working directory, with the names of their files in ``backbone_v2/``.
+
     """
     try:
         committed = gitcmd.text("rev-parse", f"HEAD:{relative}", cwd=repo)
         versions = [(repo / relative).read_bytes(), gitcmd.run("cat-file", "blob", f":{relative}", cwd=repo)]
-        for content in versions:
+        for version in versions:
+            stripped: bytes | None = version
             for model, module in models.items():
-                stripped = without(relative, content, model, module)
-                if stripped is None:
-                    return False
-                content = stripped
-            digest = gitcmd.run("hash-object", "--path", relative, "--stdin", cwd=repo, stdin=content)
+                if stripped is not None:
+                    stripped = without(relative, stripped, model, module)
+            digest = gitcmd.run("hash-object", "--path", relative, "--stdin", cwd=repo, stdin=stripped or b"")
             if digest.decode().strip() != committed:
                 return False
-    except (gitcmd.GitError, NotRecognised, OSError):
+    except (gitcmd.GitError, NotRecognisedError, OSError):
         return False
     return True
 
@@ -184,7 +183,8 @@ def console_scripts(tree: ast.Module) -> ast.List | ast.Tuple:
     """Return the list of console scripts in a parsed ``setup.py``: the locator for `pylists`.
 
     Raises:
-        NotRecognised: There is none, or more than one, or it is not a plain list.
+        NotRecognisedError: There is none, or more than one, or it is not a plain list.
+
     """
     found: list[ast.expr] = []
     for node in ast.walk(tree):
@@ -195,11 +195,11 @@ def console_scripts(tree: ast.Module) -> ast.List | ast.Tuple:
         elif isinstance(node, ast.keyword) and node.arg == "console_scripts":
             found.append(node.value)
     if len(found) != 1:
-        raise NotRecognised(f"it has {len(found) or 'no'} lists of console_scripts")
+        raise NotRecognisedError(f"it has {len(found) or 'no'} lists of console_scripts")
     if isinstance(found[0], ast.Name):
         return _assigned(tree, found[0].id)
     if not isinstance(found[0], (ast.List, ast.Tuple)):
-        raise NotRecognised("its console_scripts are not a plain list")
+        raise NotRecognisedError("its console_scripts are not a plain list")
     return found[0]
 
 
@@ -207,7 +207,8 @@ def exported(tree: ast.Module) -> ast.List | ast.Tuple:
     """Return the list assigned to ``__all__``: the locator for `pylists`.
 
     Raises:
-        NotRecognised: There is none, or it is put together from several parts.
+        NotRecognisedError: There is none, or it is put together from several parts.
+
     """
     return _assigned(tree, "__all__")
 
@@ -216,8 +217,9 @@ def with_script(content: bytes, script: str) -> bytes:
     """Return a ``setup.py`` with the console script ``name=module:function`` in it.
 
     Raises:
-        NotRecognised: Its list of console scripts cannot be edited safely.
+        NotRecognisedError: Its list of console scripts cannot be edited safely.
         UserError: The name is taken by another console script.
+
     """
     name = script.partition("=")[0]
     for other in pylists.strings(console_scripts(pylists.Source(content).tree)):
@@ -232,7 +234,8 @@ def with_backbone(content: bytes, module: str, names: Sequence[str]) -> bytes:
     """Return ``backbone_v2/__init__.py`` with `names` imported from `module` and listed in ``__all__``.
 
     Raises:
-        NotRecognised: It cannot be edited safely.
+        NotRecognisedError: It cannot be edited safely.
+
     """
     source = pylists.Source(content)
     have = {alias.name for node in _imports(source.tree, module) for alias in node.names}
@@ -252,9 +255,7 @@ def pytest_file(repo: Path) -> tuple[Path, str]:
     """Return the file that pytest takes its settings from in `repo` (else pytest.ini), and its section."""
     for name, section in _INI_FILES:
         path = repo / name
-        if path.is_file() and (
-            name.endswith("pytest.ini") or f"[{section}]" in path.read_text("utf-8", "replace")
-        ):
+        if path.is_file() and (name.endswith("pytest.ini") or f"[{section}]" in path.read_text("utf-8", "replace")):
             return path, section
     return repo / "pytest.ini", "pytest"
 
@@ -273,7 +274,7 @@ def _require_toml_markers(path: Path, lines: dict[str, str]) -> None:
     """Accept a pyproject.toml whose pytest section declares the markers already; we do not edit TOML."""
     text = path.read_text("utf-8")
     if not all(f'"{name}' in text or f"'{name}" in text for name in lines):
-        raise NotRecognised("it is TOML, which the template does not edit")
+        raise NotRecognisedError("it is TOML, which the template does not edit")
 
 
 def _assigns(tree: ast.Module, name: str) -> list[ast.stmt]:
@@ -296,7 +297,7 @@ def _assigned(tree: ast.Module, name: str) -> ast.List | ast.Tuple:
         value = statements[0].value
         if isinstance(value, (ast.List, ast.Tuple)):
             return value
-    raise NotRecognised(f"{name} is not one plain list")
+    raise NotRecognisedError(f"{name} is not one plain list")
 
 
 def _imports(tree: ast.Module, module: str) -> list[ast.ImportFrom]:
@@ -312,26 +313,22 @@ def _imports(tree: ast.Module, module: str) -> list[ast.ImportFrom]:
 def _with_import(source: pylists.Source, module: str, names: Sequence[str]) -> bytes:
     imports = [node for node in source.tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
     if not imports:
-        raise NotRecognised("it has no import to put ours after")
+        raise NotRecognisedError("it has no import to put ours after")
     place = source.line_end(source.span(imports[-1])[1])
     newline = source.newline()
     rows = [f"from {_BACKBONES}.{module} import (", *(f"    {name}," for name in names), ")"]
     before = source.text[:place]
-    addition = (
-        "".join(row + newline for row in rows)
-        if before.endswith(("\n", "\r"))
-        else newline + newline.join(rows)
-    )
+    addition = "".join(row + newline for row in rows) if before.endswith(("\n", "\r")) else newline + newline.join(rows)
     text = before + addition + source.text[place:]
     statement = ast.parse("\n".join(rows)).body[0]
     expected = [ast.dump(node) for node in source.tree.body]
     expected.insert(source.tree.body.index(imports[-1]) + 1, ast.dump(statement))
     try:
         result = pylists.Source(text.encode(source.encoding))
-    except (NotRecognised, UnicodeEncodeError) as error:
-        raise NotRecognised("the import cannot be added safely") from error
+    except (NotRecognisedError, UnicodeEncodeError) as error:
+        raise NotRecognisedError("the import cannot be added safely") from error
     if [ast.dump(node) for node in result.tree.body] != expected:
-        raise NotRecognised("the import cannot be added safely")
+        raise NotRecognisedError("the import cannot be added safely")
     return result.encode()
 
 
@@ -346,7 +343,7 @@ def _without_backbone(content: bytes, module: str) -> bytes:
         start, end = source.span(node)
         stop = source.line_end(end)
         if source.line_start(start) != start or text[end:stop].strip():
-            raise NotRecognised(f"the import of {module} shares its line with other code")
+            raise NotRecognisedError(f"the import of {module} shares its line with other code")
         kept = text[:start]
         if stop == len(text) and not text.endswith(("\n", "\r")):
             kept = kept.removesuffix(source.newline())
@@ -372,23 +369,15 @@ def _state(path: Path, relative: str, model_name: str, backbone_module: str | No
             _require_toml_markers(path, pytest_ini.wanted(model_name, _MARKERS))
             return "applied"
         if relative == _BACKBONES_FILE:
-            return (
-                "applied"
-                if _imports(pylists.Source(content).tree, backbone_module or model_name)
-                else "absent"
-            )
+            return "applied" if _imports(pylists.Source(content).tree, backbone_module or model_name) else "absent"
         if relative == "setup.py":
             scripts = pylists.strings(console_scripts(pylists.Source(content).tree))
-            return (
-                "applied"
-                if any(item.partition("=")[0].strip() == model_name for item in scripts)
-                else "absent"
-            )
+            return "applied" if any(item.partition("=")[0].strip() == model_name for item in scripts) else "absent"
         section = dict(_INI_FILES)[relative]
         return "applied" if model_name in pytest_ini.markers(content, section) else "absent"
     except OSError:
         return "missing"
-    except NotRecognised:
+    except NotRecognisedError:
         return "unreadable"
 
 
@@ -399,24 +388,18 @@ def _read(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read ({error.strerror}); is its clone complete?") from error
 
 
-def _by_hand(path: Path, error: NotRecognised, what: str) -> UserError:
-    return UserError(
-        f"{path} was left as it is, because {error}; please {what} by hand, then run this again."
-    )
+def _by_hand(path: Path, error: NotRecognisedError, what: str) -> UserError:
+    return UserError(f"{path} was left as it is, because {error}; please {what} by hand, then run this again.")
 
 
 def _write(workdir: Path, edits: dict[Path, bytes | None]) -> list[str]:
     """Write the edits that change something (`None`: delete the file) and return their paths."""
     changed = {
-        path: content
-        for path, content in edits.items()
-        if content != (path.read_bytes() if path.exists() else None)
+        path: content for path, content in edits.items() if content != (path.read_bytes() if path.exists() else None)
     }
     try:
         atomic.write_all(changed)
     except OSError as error:
         names = ", ".join(map(str, changed))
-        raise UserError(
-            f"{names} could not be written ({error.strerror or error}); nothing was changed."
-        ) from error
+        raise UserError(f"{names} could not be written ({error.strerror or error}); nothing was changed.") from error
     return [path.relative_to(workdir).as_posix() for path in changed]

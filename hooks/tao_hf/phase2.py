@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tao_hf import patches, pylists
-from tao_hf.model_name import model_name_problem
+from tao_hf.model_name import free_name, model_name_problem
 
-__all__ = ["explore", "model_name_problem", "render"]
+__all__ = ["explore", "free_name", "model_name_problem", "render"]
 
 # The TAO models to learn from, by task, best first; the first that the clones hold is the reference.
 _REFERENCES = {
@@ -82,6 +82,7 @@ def explore(paths: Mapping[str, Path], task_type: str, workdir: Path | None = No
         ``registered``, ``exported`` (names) and ``files``; ``models`` (names by repository);
         ``console_scripts`` (name to target by repository); ``converters`` (`None` without tao-dataservices);
         ``own_models``; ``unreadable`` (files that do not parse).
+
     """
     unreadable: list[str] = []
     models = {name: _models(path, name) for name, path in paths.items() if name in _MODEL_FOLDERS}
@@ -102,9 +103,7 @@ def explore(paths: Mapping[str, Path], task_type: str, workdir: Path | None = No
             name: _scripts(paths[name], unreadable) for name in ("tao-pytorch", "tao-deploy") if name in paths
         },
         "converters": _converters(paths.get("tao-dataservices")),
-        "own_models": sorted(path.parent.name for path in workdir.glob(".tao-hf/*/answers.yml"))
-        if workdir
-        else [],
+        "own_models": sorted(path.parent.name for path in workdir.glob(".tao-hf/*/answers.yml")) if workdir else [],
         "unreadable": unreadable,
     }
 
@@ -124,15 +123,11 @@ def render(explored: Mapping[str, Any]) -> str:
         rows.append(("  not there", ", ".join(missing)))
     names = sorted(set(backbones["registered"]) | set(backbones["exported"]))
     rows.append(("backbones", f"{len(names)} registered in {len(backbones['files'])} files"))
-    rows.append(
-        ("model folders", ", ".join(f"{len(names)} in {repo}" for repo, names in explored["models"].items()))
-    )
+    rows.append(("model folders", ", ".join(f"{len(names)} in {repo}" for repo, names in explored["models"].items())))
     scripts = explored["console_scripts"]
     rows.append(("console scripts", ", ".join(f"{len(names)} in {repo}" for repo, names in scripts.items())))
     converters = explored["converters"]
-    rows.append(
-        ("data converters", "tao-dataservices is not there" if converters is None else ", ".join(converters))
-    )
+    rows.append(("data converters", "tao-dataservices is not there" if converters is None else ", ".join(converters)))
     if explored["unreadable"]:
         rows.append(("not valid Python", ", ".join(explored["unreadable"])))
     return "\n".join(f"  {title:<17} {text}" for title, text in rows)
@@ -141,9 +136,7 @@ def render(explored: Mapping[str, Any]) -> str:
 def _folders(path: Path) -> list[str]:
     if not path.is_dir():
         return []
-    return sorted(
-        entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))
-    )
+    return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__")))
 
 
 def _models(path: Path, repo: str) -> list[str]:
@@ -185,7 +178,7 @@ def _functions(file: Path) -> set[str]:
 def _parse(file: Path) -> ast.Module | None:
     try:
         return pylists.Source(file.read_bytes()).tree
-    except (OSError, pylists.NotRecognised):
+    except (OSError, pylists.NotRecognisedError):
         return None
 
 
@@ -235,7 +228,7 @@ def _exported(tree: ast.Module) -> list[str]:
         if isinstance(node, ast.ImportFrom) and (node.level or "backbone_v2." in (node.module or ""))
         for alias in node.names
     }
-    with contextlib.suppress(pylists.NotRecognised):
+    with contextlib.suppress(pylists.NotRecognisedError):
         names.update(pylists.strings(patches.exported(tree)))
     return sorted(names - {"BACKBONE_REGISTRY", "*"})
 
@@ -244,7 +237,7 @@ def _scripts(path: Path, unreadable: list[str]) -> dict[str, str]:
     try:
         tree = pylists.Source((path / "setup.py").read_bytes()).tree
         listed = pylists.strings(patches.console_scripts(tree))
-    except (OSError, pylists.NotRecognised):
+    except (OSError, pylists.NotRecognisedError):
         unreadable.append(f"{path.name}/setup.py")
         return {}
     pairs = (item.partition("=") for item in listed)

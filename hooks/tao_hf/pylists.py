@@ -18,7 +18,7 @@ from typing import NamedTuple
 Locator = Callable[[ast.Module], "ast.List | ast.Tuple"]
 
 
-class NotRecognised(Exception):
+class NotRecognisedError(Exception):
     """The source has no list of the expected form; the text says what was looked for."""
 
 
@@ -29,7 +29,8 @@ class Source:
         content: The file as it is on disk; its encoding (cookie, byte-order mark) and line ends are kept.
 
     Raises:
-        NotRecognised: It is not valid Python, or cannot be written back byte for byte.
+        NotRecognisedError: It is not valid Python, or cannot be written back byte for byte.
+
     """
 
     def __init__(self, content: bytes) -> None:
@@ -41,9 +42,9 @@ class Source:
                 warnings.simplefilter("ignore")  # an invalid escape in the file is not ours to complain about
                 self.tree = ast.parse(self.text)
         except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError) as error:
-            raise NotRecognised(f"it is not valid Python ({str(error).splitlines()[0]})") from error
+            raise NotRecognisedError(f"it is not valid Python ({str(error).splitlines()[0]})") from error
         if self.encode() != content:
-            raise NotRecognised(f"its encoding {self.encoding} does not survive being read and written")
+            raise NotRecognisedError(f"its encoding {self.encoding} does not survive being read and written")
         self.starts = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", self.text))]
 
     def encode(self) -> bytes:
@@ -90,9 +91,7 @@ class _Gap(NamedTuple):
 
 def strings(node: ast.List | ast.Tuple) -> list[str]:
     """Return the string elements of a list or tuple literal, in order."""
-    return [
-        item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)
-    ]
+    return [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
 
 
 def added(content: bytes, locate: Locator, item: str) -> bytes:
@@ -102,7 +101,8 @@ def added(content: bytes, locate: Locator, item: str) -> bytes:
     neighbours.
 
     Raises:
-        NotRecognised: The source, or the list in it, has no form this can edit safely.
+        NotRecognisedError: The source, or the list in it, has no form this can edit safely.
+
     """
     source = Source(content)
     node = locate(source.tree)
@@ -115,7 +115,8 @@ def removed(content: bytes, locate: Locator, item: str) -> bytes:
     """Return `content` without the string `item` in the list that `locate` finds; the inverse of `added`.
 
     Raises:
-        NotRecognised: As for `added`.
+        NotRecognisedError: As for `added`.
+
     """
     source = Source(content)
     node = locate(source.tree)
@@ -130,7 +131,7 @@ def removed(content: bytes, locate: Locator, item: str) -> bytes:
 def _brackets(source: Source, node: ast.List | ast.Tuple) -> tuple[int, int]:
     start, end = source.span(node)
     if source.text[start] + source.text[end - 1] not in ("[]", "()"):
-        raise NotRecognised("the list is not written in brackets")
+        raise NotRecognisedError("the list is not written in brackets")
     return start, end
 
 
@@ -145,7 +146,7 @@ def _gap(source: Source, start: int, end: int) -> _Gap:
         if char == "," and comma is None:
             comma = position
         elif char not in " \t\f\r\n\\)(":
-            raise NotRecognised(f"there is {char!r} between the elements of the list")
+            raise NotRecognisedError(f"there is {char!r} between the elements of the list")
         position += 1
     return _Gap(comma, comment)
 
@@ -169,9 +170,7 @@ def _append(source: Source, node: ast.List | ast.Tuple, item: str, end: int) -> 
         trailing = "," if gap.comma is not None else ""
         line = source.indent(last_start) + literal + trailing + source.newline()
         if source.line_start(last_start) == source.line_start(source.span(node)[0]):
-            line = (
-                source.indent(last_start) + _step(source, last_start) + literal + trailing + source.newline()
-            )
+            line = source.indent(last_start) + _step(source, last_start) + literal + trailing + source.newline()
         place = source.line_end(closing)
         return [(place, place, line)] if trailing else [(closing, closing, ","), (place, place, line)]
     separator = " "
@@ -203,9 +202,7 @@ def _step(source: Source, offset: int) -> str:
     return "\t" if "\t" in source.indent(offset) else "    "
 
 
-def _first(
-    source: Source, node: ast.List | ast.Tuple, item: str, start: int, end: int
-) -> list[tuple[int, int, str]]:
+def _first(source: Source, node: ast.List | ast.Tuple, item: str, start: int, end: int) -> list[tuple[int, int, str]]:
     literal = _quoted(item, "'")
     comma = "," if isinstance(node, ast.Tuple) else ""
     if source.line_end(start) <= end - 1:  # the brackets are on different lines
@@ -225,9 +222,7 @@ def _take(source: Source, node: ast.List | ast.Tuple, index: int) -> list[tuple[
     before = _gap(source, previous_end, start) if index else _Gap(None, False)
     after = own + 1 if own is not None else end
     line_start, line_end = source.line_start(start), source.line_end(after)
-    alone = not text[line_start:start].strip() and re.fullmatch(
-        r"[ \t\f]*(#[^\r\n]*)?[\r\n]+", text[after:line_end]
-    )
+    alone = not text[line_start:start].strip() and re.fullmatch(r"[ \t\f]*(#[^\r\n]*)?[\r\n]+", text[after:line_end])
     if alone:
         edits = [(line_start, line_end, "")]
         if own is None and before.comma is not None:
@@ -240,9 +235,7 @@ def _take(source: Source, node: ast.List | ast.Tuple, index: int) -> list[tuple[
     return [(start, after if is_last else next_start, "")]
 
 
-def _checked(
-    source: Source, edits: list[tuple[int, int, str]], locate: Locator, expected: list[str]
-) -> bytes:
+def _checked(source: Source, edits: list[tuple[int, int, str]], locate: Locator, expected: list[str]) -> bytes:
     """Make the edits and prove that the list is as expected then, and that nothing else changed."""
     text = source.text
     for start, end, replacement in sorted(edits, reverse=True):
@@ -250,11 +243,11 @@ def _checked(
     try:
         result = Source(text.encode(source.encoding))
         node = locate(result.tree)
-    except (NotRecognised, UnicodeEncodeError) as error:
-        raise NotRecognised("the list cannot be edited safely") from error
+    except (NotRecognisedError, UnicodeEncodeError) as error:
+        raise NotRecognisedError("the list cannot be edited safely") from error
     if list(map(ast.dump, node.elts)) != expected:
-        raise NotRecognised("the list cannot be edited safely")
+        raise NotRecognisedError("the list cannot be edited safely")
     node.elts = list(locate(source.tree).elts)
     if ast.dump(result.tree) != ast.dump(source.tree):
-        raise NotRecognised("the list cannot be edited safely")
+        raise NotRecognisedError("the list cannot be edited safely")
     return result.encode()

@@ -9,7 +9,7 @@ import configparser
 import re
 from collections.abc import Mapping, Sequence
 
-from tao_hf.pylists import NotRecognised
+from tao_hf.pylists import NotRecognisedError
 
 BEGIN = "# tao-hf-template: begin (markers of the models it added)"
 END = "# tao-hf-template: end"
@@ -32,13 +32,14 @@ def markers(content: bytes, section: str) -> list[str]:
     """Return the names of the markers declared in `section` (``pytest``, or ``tool:pytest`` in a setup.cfg).
 
     Raises:
-        NotRecognised: The file is not an ini file.
+        NotRecognisedError: The file is not an ini file.
+
     """
     parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
         parser.read_string(content.decode("utf-8-sig"))
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise NotRecognised(f"it is not a readable ini file ({str(error).splitlines()[0]})") from error
+        raise NotRecognisedError(f"it is not a readable ini file ({str(error).splitlines()[0]})") from error
     value = parser.get(section, "markers", fallback="") or ""
     return [re.split(r"[:(]", line, maxsplit=1)[0].strip() for line in value.splitlines() if line.strip()]
 
@@ -47,7 +48,8 @@ def added(content: bytes, section: str, lines: Mapping[str, str]) -> bytes:
     """Return `content` with those of the marker `lines` (by marker name, see `wanted`) that it lacks.
 
     Raises:
-        NotRecognised: The file is not an ini file, or its section cannot be extended safely.
+        NotRecognisedError: The file is not an ini file, or its section cannot be extended safely.
+
     """
     have = markers(content, section)
     missing = [line for name, line in lines.items() if name not in have]
@@ -69,7 +71,7 @@ def added(content: bytes, section: str, lines: Mapping[str, str]) -> bytes:
         addition = "".join(row + newline for row in new)
     result = "".join([*rows[:place], addition, *rows[place:]]).encode("utf-8")
     if sorted(markers(result, section)) != sorted([*have, *(name for name in lines if name not in have)]):
-        raise NotRecognised(f"its [{section}] section cannot be extended safely")
+        raise NotRecognisedError(f"its [{section}] section cannot be extended safely")
     return result
 
 
@@ -79,7 +81,8 @@ def removed(content: bytes, section: str, model: str) -> bytes | None:
     Markers that the models share go with the last model.
 
     Raises:
-        NotRecognised: The file is not an ini file.
+        NotRecognisedError: The file is not an ini file.
+
     """
     markers(content, section)
     rows = content.decode("utf-8").splitlines(keepends=True)
@@ -107,7 +110,7 @@ def _block(rows: list[str]) -> tuple[int, int] | None:
         return None
     begin = bare.index(BEGIN)
     if END not in bare[begin:]:
-        raise NotRecognised(f"the line {END!r} is missing")
+        raise NotRecognisedError(f"the line {END!r} is missing")
     return begin, bare.index(END, begin)
 
 

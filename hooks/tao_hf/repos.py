@@ -42,13 +42,12 @@ def find(workdir: Path, repo: Repo) -> Path | None:
 
     Raises:
         UserError: Something else is in its place.
+
     """
     path = workdir / repo.name
     if not path.exists():
         if path.is_symlink():
-            raise UserError(
-                f"{path} is a link to {path.readlink()}, which is not there; repair or remove the link."
-            )
+            raise UserError(f"{path} is a link to {path.readlink()}, which is not there; repair or remove the link.")
         return None
     if not path.is_dir():
         raise UserError(f"{path} is a file where a clone of {repo.name} belongs; move it away.")

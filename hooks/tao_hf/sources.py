@@ -27,7 +27,7 @@ LOOK_UP_SECONDS = 10
 _CLONE_SECONDS = 1800
 
 
-class _NoClone(Exception):
+class _NoCloneError(Exception):
     """No clone can be had; the text says why."""
 
 
@@ -49,6 +49,7 @@ def resolve(workdir: Path, tao_version: str, tao_source: str, base_branch: str) 
 
     Raises:
         UserError: A required repository cannot be had from the allowed sources, or something is in its place.
+
     """
     if tao_source not in ("auto", "clone", "embedded"):
         raise UserError(f"tao_source is {tao_source!r}; it must be auto, clone or embedded.")
@@ -65,7 +66,7 @@ def resolve(workdir: Path, tao_version: str, tao_source: str, base_branch: str) 
                 clone = _cloned(repo, tao_version, base_branch)
                 result[repo.name] = _entry(repo, "clone", clone, "")
                 continue
-            except _NoClone as error:
+            except _NoCloneError as error:
                 reason = str(error)
         if not repo.required:
             continue
@@ -122,6 +123,7 @@ def place(workdir: Path, resolved: Mapping[str, Mapping[str, Any]], base_branch:
 
     Raises:
         UserError: A rendered file differs from a file the repository holds, or the disk does not let us.
+
     """
     waiting = []
     for repo in REPOS:
@@ -153,19 +155,13 @@ def _entry(repo: Repo, source: str, path: Path, reason: str) -> dict[str, Any]:
 
 
 def _because(reason: str) -> str:
-    return (
-        "tao_source=embedded was chosen"
-        if reason == "tao_source=embedded"
-        else f"it could not be cloned: {reason}"
-    )
+    return "tao_source=embedded was chosen" if reason == "tao_source=embedded" else f"it could not be cloned: {reason}"
 
 
 def _laid_out(repo: Repo, tao_version: str) -> Path:
     """Return the embedded repository in the cache, laying it out when it is not there yet."""
     try:
-        return _cached(
-            embedded.cache_name(repo, tao_version), repo, lambda to: embedded.lay_out(repo, tao_version, to)
-        )
+        return _cached(embedded.cache_name(repo, tao_version), repo, lambda to: embedded.lay_out(repo, tao_version, to))
     except gitcmd.GitError as error:
         raise UserError(f"{repo.name} could not be laid out as a git repository ({error.reason}).") from error
 
@@ -200,7 +196,7 @@ def _cloned(repo: Repo, tao_version: str, base_branch: str) -> Path:
     try:
         return _cached(name, repo, clone)
     except gitcmd.GitError as error:
-        raise _NoClone(f"the clone broke off: {error.reason}") from error
+        raise _NoCloneError(f"the clone broke off: {error.reason}") from error
 
 
 @cache
@@ -234,7 +230,7 @@ def _remote(url: str) -> tuple[dict[str, str], str]:
     """Return the refs of a remote repository with their commits, and the name of its default branch."""
     lines, reason = _look_up(url)
     if reason:
-        raise _NoClone(reason)
+        raise _NoCloneError(reason)
     refs: dict[str, str] = {}
     default = ""
     for line in lines:
@@ -244,7 +240,7 @@ def _remote(url: str) -> tuple[dict[str, str], str]:
         else:
             refs[ref] = value
     if not refs:
-        raise _NoClone("it is empty")
+        raise _NoCloneError("it is empty")
     return refs, default or next((name for name in ("main", "master") if f"refs/heads/{name}" in refs), "")
 
 
@@ -264,9 +260,7 @@ def _cached(name: str, repo: Repo, make: Callable[[Path], None]) -> Path:
         try:
             make(new)
             if not _usable(new, repo):
-                raise UserError(
-                    f"What was fetched as {repo.name} has no {repo.package}/ in it, so it is not used."
-                )
+                raise UserError(f"What was fetched as {repo.name} has no {repo.package}/ in it, so it is not used.")
             if path.exists():
                 path.rename(scratch / "broken")
             new.rename(path)
