@@ -18,13 +18,36 @@ from pathlib import Path
 import torch
 import transformers
 from transformers import (
-    BeitConfig, BeitForImageClassification, BeitImageProcessor, ConvNextConfig, ConvNextForImageClassification,
-    ConvNextImageProcessor, DeiTConfig, DeiTForImageClassificationWithTeacher, DeiTImageProcessor, EfficientNetConfig,
-    EfficientNetForImageClassification, EfficientNetImageProcessor, LevitConfig, LevitForImageClassification,
-    LevitImageProcessor, MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor,
-    MobileViTConfig, MobileViTForImageClassification, MobileViTImageProcessor, ResNetConfig,
-    ResNetForImageClassification, SwinConfig, SwinForImageClassification, ViTConfig, ViTForImageClassification,
-    ViTImageProcessor, YolosConfig, YolosForObjectDetection,
+    BeitConfig,
+    BeitForImageClassification,
+    BeitImageProcessor,
+    ConvNextConfig,
+    ConvNextForImageClassification,
+    ConvNextImageProcessor,
+    DeiTConfig,
+    DeiTForImageClassificationWithTeacher,
+    DeiTImageProcessor,
+    EfficientNetConfig,
+    EfficientNetForImageClassification,
+    EfficientNetImageProcessor,
+    LevitConfig,
+    LevitForImageClassification,
+    LevitImageProcessor,
+    MobileNetV2Config,
+    MobileNetV2ForImageClassification,
+    MobileNetV2ImageProcessor,
+    MobileViTConfig,
+    MobileViTForImageClassification,
+    MobileViTImageProcessor,
+    ResNetConfig,
+    ResNetForImageClassification,
+    SwinConfig,
+    SwinForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+    YolosConfig,
+    YolosForObjectDetection,
 )
 
 
@@ -36,14 +59,23 @@ def names(count: int) -> dict:
 
 def vit(channels: int = 1, size=32, **more) -> ViTForImageClassification:
     """Return a ViT with three layers of width 32."""
-    return ViTForImageClassification(ViTConfig(
-        hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, image_size=size, patch_size=8,
-        num_channels=channels, **{**names(10), **more},
-    ))
+    return ViTForImageClassification(
+        ViTConfig(
+            hidden_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            intermediate_size=64,
+            image_size=size,
+            patch_size=8,
+            num_channels=channels,
+            **{**names(10), **more},
+        )
+    )
 
 
 def good(out: Path) -> None:
     """Save one tiny model per architecture."""
+
     def save(name, model, processor) -> None:
         model.save_pretrained(out / name)
         if processor:
@@ -52,39 +84,117 @@ def good(out: Path) -> None:
     square = {"height": 32, "width": 32}
     save("vit", vit(), ViTImageProcessor(size=square, image_mean=[0.25], image_std=[0.5]))
     save("vit_wide", vit(3, (32, 48)), ViTImageProcessor(size={"height": 32, "width": 48}, resample=3))
-    save("convnext", ConvNextForImageClassification(ConvNextConfig(
-        hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 3, 1], image_size=64, **names(5))),
-        ConvNextImageProcessor(size={"shortest_edge": 64}, crop_pct=0.875))
-    save("swin", SwinForImageClassification(SwinConfig(
-        image_size=32, patch_size=4, window_size=4, embed_dim=16, depths=[2, 2], num_heads=[2, 2], **names(3))),
-        ViTImageProcessor(size=square, do_normalize=False))
-    save("resnet", ResNetForImageClassification(ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", **names(7))),
-        ConvNextImageProcessor(size={"shortest_edge": 384}))
-    save("deit", DeiTForImageClassificationWithTeacher(DeiTConfig(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=32, patch_size=8,
-        **names(4))), DeiTImageProcessor(size={"height": 40, "width": 40}, crop_size=square))
-    save("mobilenet_v2", MobileNetV2ForImageClassification(MobileNetV2Config(
-        depth_multiplier=0.1, image_size=32, **names(6))),
-        MobileNetV2ImageProcessor(size={"shortest_edge": 40}, crop_size=square))
-    save("beit", BeitForImageClassification(BeitConfig(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=32, patch_size=8,
-        use_relative_position_bias=True, **names(3))),
-        BeitImageProcessor(size=square, do_center_crop=False, rescale_factor=1 / 127.5, image_mean=[1.0] * 3,
-                           image_std=[1.0] * 3))
-    save("levit", LevitForImageClassification(LevitConfig(
-        image_size=64, hidden_sizes=[16, 24, 32], num_attention_heads=[1, 1, 2], depths=[1, 1, 1],
-        key_dim=[8, 8, 8], **names(3))),
-        LevitImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 64, "width": 64}))
-    save("efficientnet", EfficientNetForImageClassification(EfficientNetConfig(
-        image_size=32, width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=320, **names(3))),
-        EfficientNetImageProcessor(size=square, rescale_offset=True, rescale_factor=1 / 127.5, include_top=True))
-    save("mobilevit", MobileViTForImageClassification(MobileViTConfig(
-        image_size=64, hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 16, 16, 24, 32, 64], num_attention_heads=2,
-        **names(3))), MobileViTImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}))
-    save("yolos", YolosForObjectDetection(YolosConfig(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=[32, 48],
-        patch_size=8, num_detection_tokens=5, **names(3))), None)
+    save(
+        "convnext",
+        ConvNextForImageClassification(
+            ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 3, 1], image_size=64, **names(5))
+        ),
+        ConvNextImageProcessor(size={"shortest_edge": 64}, crop_pct=0.875),
+    )
+    save(
+        "swin",
+        SwinForImageClassification(
+            SwinConfig(
+                image_size=32, patch_size=4, window_size=4, embed_dim=16, depths=[2, 2], num_heads=[2, 2], **names(3)
+            )
+        ),
+        ViTImageProcessor(size=square, do_normalize=False),
+    )
+    save(
+        "resnet",
+        ResNetForImageClassification(
+            ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", **names(7))
+        ),
+        ConvNextImageProcessor(size={"shortest_edge": 384}),
+    )
+    save(
+        "deit",
+        DeiTForImageClassificationWithTeacher(
+            DeiTConfig(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                image_size=32,
+                patch_size=8,
+                **names(4),
+            )
+        ),
+        DeiTImageProcessor(size={"height": 40, "width": 40}, crop_size=square),
+    )
+    save(
+        "mobilenet_v2",
+        MobileNetV2ForImageClassification(MobileNetV2Config(depth_multiplier=0.1, image_size=32, **names(6))),
+        MobileNetV2ImageProcessor(size={"shortest_edge": 40}, crop_size=square),
+    )
+    save(
+        "beit",
+        BeitForImageClassification(
+            BeitConfig(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                image_size=32,
+                patch_size=8,
+                use_relative_position_bias=True,
+                **names(3),
+            )
+        ),
+        BeitImageProcessor(
+            size=square, do_center_crop=False, rescale_factor=1 / 127.5, image_mean=[1.0] * 3, image_std=[1.0] * 3
+        ),
+    )
+    save(
+        "levit",
+        LevitForImageClassification(
+            LevitConfig(
+                image_size=64,
+                hidden_sizes=[16, 24, 32],
+                num_attention_heads=[1, 1, 2],
+                depths=[1, 1, 1],
+                key_dim=[8, 8, 8],
+                **names(3),
+            )
+        ),
+        LevitImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 64, "width": 64}),
+    )
+    save(
+        "efficientnet",
+        EfficientNetForImageClassification(
+            EfficientNetConfig(image_size=32, width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=320, **names(3))
+        ),
+        EfficientNetImageProcessor(size=square, rescale_offset=True, rescale_factor=1 / 127.5, include_top=True),
+    )
+    save(
+        "mobilevit",
+        MobileViTForImageClassification(
+            MobileViTConfig(
+                image_size=64,
+                hidden_sizes=[16, 24, 32],
+                neck_hidden_sizes=[8, 8, 16, 16, 24, 32, 64],
+                num_attention_heads=2,
+                **names(3),
+            )
+        ),
+        MobileViTImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}),
+    )
+    save(
+        "yolos",
+        YolosForObjectDetection(
+            YolosConfig(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                image_size=[32, 48],
+                patch_size=8,
+                num_detection_tokens=5,
+                **names(3),
+            )
+        ),
+        None,
+    )
 
 
 def variant(out: Path, name: str, config: dict | None = None, pre: dict | None = None, base: str = "vit") -> Path:
@@ -102,12 +212,23 @@ def variant(out: Path, name: str, config: dict | None = None, pre: dict | None =
 
 def variants(out: Path) -> None:
     """Make the hostile, the unusual and the broken ones."""
+
     def labels(table: dict) -> dict:
         return {"id2label": table, "label2id": None}
 
     marker = out / "EXECUTED"
-    hostile = ["'; import os; os.system('x') #", '"""', "{{ 7*7 }}", "../../etc/passwd", "a\nb\r\x1b[31mred", "naïve 猫 🐱",
-               "\u202eevil", "${HOME}", "%s", f"__import__('pathlib').Path({str(marker)!r}).touch()"]
+    hostile = [
+        "'; import os; os.system('x') #",
+        '"""',
+        "{{ 7*7 }}",
+        "../../etc/passwd",
+        "a\nb\r\x1b[31mred",
+        "naïve 猫 🐱",
+        "\u202eevil",
+        "${HOME}",
+        "%s",
+        f"__import__('pathlib').Path({str(marker)!r}).touch()",
+    ]
     variant(out, "hostile", labels({str(i): text for i, text in enumerate(hostile)}))
     variant(out, "many_labels", labels({str(i): f"label {i}" for i in range(100_000)}))
     variant(out, "labels_twice", labels({"0": "crane", "1": "crow", "2": "crane"}))
@@ -116,8 +237,11 @@ def variants(out: Path) -> None:
     variant(out, "labels_list", {"id2label": ["a", "b"]})
     variant(out, "labels_keys", labels({"zero": "a", "one": "b"}))
     (variant(out, "no_preprocessor") / "preprocessor_config.json").unlink()
-    variant(out, "old_spelling", pre={
-        "size": 32, "resample": 3, "image_processor_type": None, "feature_extractor_type": "ViTFeatureExtractor"})
+    variant(
+        out,
+        "old_spelling",
+        pre={"size": 32, "resample": 3, "image_processor_type": None, "feature_extractor_type": "ViTFeatureExtractor"},
+    )
     variant(out, "other_size", pre={"size": {"height": 64, "width": 64}})
     folder = variant(out, "sharded")
     (folder / "model.safetensors").unlink()
@@ -138,7 +262,11 @@ def variants(out: Path) -> None:
     variant(out, "layers_million", {"num_hidden_layers": 10**6})
     variant(out, "width_text", {"hidden_size": "wide"})
     variant(out, "no_architecture", {"architectures": None})
-    variant(out, "unknown_type", {"model_type": "never\x1b[31mheard\u202eof", "architectures": ["NeverForImageClassification"]})
+    variant(
+        out,
+        "unknown_type",
+        {"model_type": "never\x1b[31mheard\u202eof", "architectures": ["NeverForImageClassification"]},
+    )
     remote = {"AutoConfig": "configuration_evil.EvilConfig", "AutoModelForImageClassification": "modeling_evil.Evil"}
     folder = variant(out, "remote_code", {"model_type": "evil", "architectures": ["Evil"], "auto_map": remote})
     evil = f"from pathlib import Path\nPath({str(marker)!r}).touch()\nclass EvilConfig: pass\n"
@@ -146,8 +274,10 @@ def variants(out: Path) -> None:
     folder = variant(out, "remote_but_native", {"auto_map": remote})
     (folder / "configuration_evil.py").write_text(evil)
     for name, model_type, architecture in (
-        ("arch_base", "vit", "ViTModel"), ("arch_nlp", "bert", "BertForSequenceClassification"),
-        ("arch_llm", "llama", "LlamaForCausalLM"), ("arch_audio", "wav2vec2", "Wav2Vec2ForCTC"),
+        ("arch_base", "vit", "ViTModel"),
+        ("arch_nlp", "bert", "BertForSequenceClassification"),
+        ("arch_llm", "llama", "LlamaForCausalLM"),
+        ("arch_audio", "wav2vec2", "Wav2Vec2ForCTC"),
         ("arch_vlm", "llava", "LlavaForConditionalGeneration"),
     ):
         variant(out, name, {"model_type": model_type, "architectures": [architecture]})
@@ -158,7 +288,9 @@ def variants(out: Path) -> None:
 
     def with_header(name: str, changed: object) -> None:
         data = json.dumps(changed).encode()
-        (variant(out, name) / "model.safetensors").write_bytes(struct.pack("<Q", len(data)) + data + weights[8 + length :])
+        (variant(out, name) / "model.safetensors").write_bytes(
+            struct.pack("<Q", len(data)) + data + weights[8 + length :]
+        )
 
     (variant(out, "weights_cut") / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     (variant(out, "weights_tiny") / "model.safetensors").write_bytes(b"\x01\x02")
@@ -197,7 +329,9 @@ def main(inside: str, out: Path) -> None:
         with contextlib.redirect_stdout(printed):
             status = probe.main(["local", str(folder), "", str(findings), str(report)])
         results[folder.name] = {
-            "status": status, "found": json.loads(findings.read_text()), "printed": printed.getvalue(),
+            "status": status,
+            "found": json.loads(findings.read_text()),
+            "printed": printed.getvalue(),
             "report": json.loads(report.read_text()) if report.exists() else None,
         }
     results["executed"] = (out / "EXECUTED").exists()

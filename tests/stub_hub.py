@@ -30,7 +30,7 @@ class StubModel:
     def commit(self) -> str:
         """A commit id that follows the names and sizes of the files."""
         names = sorted((item.name, item.stat().st_size) for item in self.folder.iterdir())
-        return hashlib.sha1(repr(names).encode()).hexdigest()
+        return hashlib.sha256(repr(names).encode()).hexdigest()[:40]
 
 
 @dataclass
@@ -72,7 +72,7 @@ class StubHub:
             self.bytes_sent += sent
 
     def downloaded(self) -> set[str]:
-        """The names of the files whose contents were asked for."""
+        """Return the names of the files whose contents were asked for."""
         return {path.rsplit("/", 1)[-1] for method, path, _ in self.requests if method == "GET" and "/resolve/" in path}
 
 
@@ -83,11 +83,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server wants
+    def do_GET(self) -> None:
         """Answer with a body."""
         self._answer(body=True)
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         """Answer without a body."""
         self._answer(body=False)
 
@@ -111,37 +111,63 @@ class _Handler(BaseHTTPRequestHandler):
         return self._file(model, match["file"], body)
 
     def _info(self, name: str, model: StubModel) -> bytes:
-        return json.dumps({
-            "_id": "0", "id": name, "modelId": name, "sha": model.commit, "private": False, "gated": model.gated,
-            "downloads": 0, "likes": 0, "tags": [], "pipeline_tag": model.pipeline_tag, "library_name": model.library,
-            "siblings": [{"rfilename": item.name} for item in sorted(model.folder.iterdir())],
-        }).encode()
+        return json.dumps(
+            {
+                "_id": "0",
+                "id": name,
+                "modelId": name,
+                "sha": model.commit,
+                "private": False,
+                "gated": model.gated,
+                "downloads": 0,
+                "likes": 0,
+                "tags": [],
+                "pipeline_tag": model.pipeline_tag,
+                "library_name": model.library,
+                "siblings": [{"rfilename": item.name} for item in sorted(model.folder.iterdir())],
+            }
+        ).encode()
 
     def _file(self, model: StubModel, name: str, body: bool) -> None:
         file = model.folder / name
         if "/" in name or not file.is_file():
             return self._error(404, "EntryNotFound", "Entry not found", body)
-        data = file.read_bytes()
+        size = file.stat().st_size
+        tag = hashlib.sha256(f"{file} {size} {file.stat().st_mtime_ns}".encode()).hexdigest()
         headers = {
-            "Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", "X-Repo-Commit": model.commit,
-            "ETag": f'"{hashlib.sha1(data).hexdigest()}"',
+            "Content-Type": "application/octet-stream",
+            "Accept-Ranges": "bytes",
+            "X-Repo-Commit": model.commit,
+            "ETag": f'"{tag[:40]}"',
         }
+        status, first, last = 200, 0, size - 1
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if not wanted:
-            return self._send(200, headers, data, body)
-        first, last = int(wanted[1]), min(int(wanted[2] or len(data) - 1), len(data) - 1)
-        headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
-        return self._send(206, headers, data[first : last + 1], body)
+        if wanted:
+            status, first, last = 206, int(wanted[1]), min(int(wanted[2] or size - 1), size - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        self._start(status, headers, last - first + 1)
+        if body:
+            with file.open("rb") as stream:
+                stream.seek(first)
+                left = last - first + 1
+                while left:
+                    piece = stream.read(min(left, 2**20))
+                    self.wfile.write(piece)
+                    self.stub.count(len(piece))
+                    left -= len(piece)
 
     def _error(self, status: int, code: str, message: str, body: bool) -> None:
         self._send(status, {"X-Error-Code": code, "X-Error-Message": message}, b"", body)
 
-    def _send(self, status: int, headers: dict[str, str], data: bytes, body: bool) -> None:
+    def _start(self, status: int, headers: dict[str, str], length: int) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(length))
         self.end_headers()
+
+    def _send(self, status: int, headers: dict[str, str], data: bytes, body: bool) -> None:
+        self._start(status, headers, len(data))
         if body:
             self.wfile.write(data)
             self.stub.count(len(data))

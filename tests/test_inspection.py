@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from findings_table_sample import SAMPLE
 from stub_hub import StubHub, StubModel
 from tao_hf import inspection
@@ -18,6 +17,7 @@ from tao_hf.errors import UserError
 from tao_hf.findings_table import render
 from tao_hf.inspection import ModelRef, full_report_path, inspect_model, parse_model
 
+SECRET = "hf_very_secret"  # noqa: S105 - made up
 TINY = """
 import sys
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
@@ -30,7 +30,7 @@ ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(sys.argv[1])
 
 @pytest.fixture(scope="module")
 def tiny(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small saved ViT classifier."""
+    """Save a small ViT classifier."""
     folder = tmp_path_factory.mktemp("tiny") / "model"
     subprocess.run([str(runtime_python), "-W", "ignore", "-c", TINY, str(folder)], check=True, capture_output=True)
     return folder
@@ -38,7 +38,7 @@ def tiny(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache and no memory of earlier inspections."""
+    """Give an empty cache and no memory of earlier inspections."""
     cache = tmp_path / "cache"
     monkeypatch.setenv("TAO_HF_CACHE", str(cache))
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -55,7 +55,7 @@ def use_runtime(runtime_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch):
-    """A running stand-in Hub that HF_ENDPOINT points at."""
+    """Run a stand-in Hub and point HF_ENDPOINT at it."""
     with StubHub() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         yield running
@@ -90,16 +90,20 @@ def runs(counter: Path) -> int:
 
 # ---------------------------------------------------------------- ids
 
-@pytest.mark.parametrize(("text", "name", "revision"), [
-    ("google/vit-base-patch16-224", "google/vit-base-patch16-224", None),
-    ("  resnet50 ", "resnet50", None),
-    ("https://huggingface.co/google/vit", "google/vit", None),
-    ("https://huggingface.co/google/vit/", "google/vit", None),
-    ("https://hf.co/google/vit/tree/v1.0", "google/vit", "v1.0"),
-    ("https://huggingface.co/google/vit/tree/refs%2Fpr%2F3", "google/vit", "refs/pr/3"),
-    ("https://huggingface.co/google/vit/blob/main/config.json", "google/vit", "main"),
-    ("https://huggingface.co/resnet50?library=transformers#files", "resnet50", None),
-])
+
+@pytest.mark.parametrize(
+    ("text", "name", "revision"),
+    [
+        ("google/vit-base-patch16-224", "google/vit-base-patch16-224", None),
+        ("  resnet50 ", "resnet50", None),
+        ("https://huggingface.co/google/vit", "google/vit", None),
+        ("https://huggingface.co/google/vit/", "google/vit", None),
+        ("https://hf.co/google/vit/tree/v1.0", "google/vit", "v1.0"),
+        ("https://huggingface.co/google/vit/tree/refs%2Fpr%2F3", "google/vit", "refs/pr/3"),
+        ("https://huggingface.co/google/vit/blob/main/config.json", "google/vit", "main"),
+        ("https://huggingface.co/resnet50?library=transformers#files", "resnet50", None),
+    ],
+)
 def test_hub_ids_and_urls(text: str, name: str, revision: str | None) -> None:
     """Every way to name a Hub model."""
     assert parse_model(text) == ModelRef("hub", name, revision)
@@ -112,12 +116,34 @@ def test_directory_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert parse_model("org/name") == ModelRef("local", str(tmp_path / "org" / "name"))
 
 
-@pytest.mark.parametrize("text", [
-    "", "  ", "a b", "../up", "./none", "/none/here", "a/b/c", "org/../x", "org/name; rm -rf /", "{{ 1 }}", "org\n/name",
-    "https://evil.example/org/name", "https://huggingface.co/datasets/x/y", "https://huggingface.co/spaces/x/y",
-    "https://huggingface.co/", "file:///etc", "https://huggingface.co@evil.example/a/b", "-rf", "--help", "org/-x", "a--b",
-    "https://huggingface.co/org/name/tree/a;b", "naïve/猫",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  ",
+        "a b",
+        "../up",
+        "./none",
+        "/none/here",
+        "a/b/c",
+        "org/../x",
+        "org/name; rm -rf /",
+        "{{ 1 }}",
+        "org\n/name",
+        "https://evil.example/org/name",
+        "https://huggingface.co/datasets/x/y",
+        "https://huggingface.co/spaces/x/y",
+        "https://huggingface.co/",
+        "file:///etc",
+        "https://huggingface.co@evil.example/a/b",
+        "-rf",
+        "--help",
+        "org/-x",
+        "a--b",
+        "https://huggingface.co/org/name/tree/a;b",
+        "naïve/猫",
+    ],
+)
 def test_other_text_is_refused(text: str) -> None:
     """One printable sentence for what is no model."""
     with pytest.raises(UserError) as caught:
@@ -126,6 +152,7 @@ def test_other_text_is_refused(text: str) -> None:
 
 
 # ---------------------------------------------------------------- cache
+
 
 def test_probe_runs_once_per_directory(fake_probe: Path, tmp_path: Path) -> None:
     """Asked often, in one process and in the next; probed once until the model changes."""
@@ -204,6 +231,7 @@ def test_unwritable_cache_is_said(fake_probe: Path, tmp_path: Path, monkeypatch:
 
 def test_full_disk_leaves_nothing(fake_probe: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ENOSPC while writing the findings: a sentence, and no entry that a later run would trust."""
+
     def full(path, content):
         raise OSError(28, "No space left on device")
 
@@ -215,17 +243,19 @@ def test_full_disk_leaves_nothing(fake_probe: Path, fresh: Path, monkeypatch: py
 
 def test_token_is_in_no_argument_and_no_file(fake_probe: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The token travels in the environment alone."""
-    monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
+    monkeypatch.setenv("HF_TOKEN", SECRET)
     inspect_model("org/name", "local")
     argv, env = json.loads(fake_probe.read_text())
-    assert env["HF_TOKEN"] == "hf_very_secret" and "hf_very_secret" not in json.dumps(argv)
-    assert not any("hf_very_secret" in file.read_text() for file in fresh.rglob("*") if file.is_file())
+    assert env["HF_TOKEN"] == SECRET and SECRET not in json.dumps(argv)
+    assert not any(SECRET in file.read_text() for file in fresh.rglob("*") if file.is_file())
 
 
 def test_bad_labels_stop_unless_accepted(fake_probe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeated names are an error with a way out, and none for who brings other classes."""
     script = inspection._INSIDE / "probe.py"
-    script.write_text(script.read_text().replace("found['source']", "found['label_problem'] = 'twice crane'\nfound['source']"))
+    script.write_text(
+        script.read_text().replace("found['source']", "found['label_problem'] = 'twice crane'\nfound['source']")
+    )
     with pytest.raises(UserError, match=r"twice crane.*num_labels"):
         inspect_model("org/name", "local")
     assert inspect_model("org/name", "local", accept_labels=True)["label_problem"] == "twice crane"
@@ -233,6 +263,7 @@ def test_bad_labels_stop_unless_accepted(fake_probe: Path, monkeypatch: pytest.M
 
 
 # ---------------------------------------------------------------- the Hub
+
 
 @pytest.mark.runtime
 def test_hub_model_without_its_weights(hub: StubHub, tiny: Path, use_runtime: None) -> None:
@@ -244,7 +275,9 @@ def test_hub_model_without_its_weights(hub: StubHub, tiny: Path, use_runtime: No
     assert facts["labels"] == ["cat", "dog"] and facts["checkpoint"]["missing"] == [] and facts["onnx"]["ok"]
     report = json.loads(full_report_path(facts).read_text())
     assert {tensor["name"] for tensor in report["tensors"] if tensor["part"] == "head"} == {
-        "classifier.weight", "classifier.bias"}
+        "classifier.weight",
+        "classifier.bias",
+    }
     weights = [ranges for method, path, ranges in hub.requests if method == "GET" and path.endswith(".safetensors")]
     assert weights and all(weights)
     assert hub.downloaded() == {"config.json", "preprocessor_config.json", "model.safetensors"}
@@ -255,7 +288,9 @@ def test_hub_model_without_its_weights(hub: StubHub, tiny: Path, use_runtime: No
 
 
 @pytest.mark.runtime
-def test_hub_refusals(hub: StubHub, tiny: Path, use_runtime: None, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_refusals(
+    hub: StubHub, tiny: Path, use_runtime: None, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Unknown, gated, wrong revision, other tasks, no config, broken weights, a sick Hub: one sentence each."""
     broken = fresh / "broken"
     shutil.copytree(tiny, broken)
@@ -263,12 +298,16 @@ def test_hub_refusals(hub: StubHub, tiny: Path, use_runtime: None, fresh: Path, 
     bare = fresh / "bare"
     bare.mkdir()
     (bare / "README.md").write_text("nothing")
-    hub.models.update({
-        "org/tiny": StubModel(tiny), "org/gated": StubModel(tiny, gated=True, token="hf_good"),
-        "org/chat": StubModel(tiny, pipeline_tag="text-generation"),
-        "org/ears": StubModel(tiny, pipeline_tag="automatic-speech-recognition"),
-        "org/bare": StubModel(bare), "org/broken": StubModel(broken),
-    })
+    hub.models.update(
+        {
+            "org/tiny": StubModel(tiny),
+            "org/gated": StubModel(tiny, gated=True, token=SECRET),
+            "org/chat": StubModel(tiny, pipeline_tag="text-generation"),
+            "org/ears": StubModel(tiny, pipeline_tag="automatic-speech-recognition"),
+            "org/bare": StubModel(bare),
+            "org/broken": StubModel(broken),
+        }
+    )
 
     def said(text: str) -> str:
         with pytest.raises(UserError) as caught:
@@ -293,38 +332,56 @@ def test_hub_refusals(hub: StubHub, tiny: Path, use_runtime: None, fresh: Path, 
 
 
 @pytest.mark.runtime
-def test_gated_model_with_its_token(hub: StubHub, tiny: Path, use_runtime: None, fresh: Path,
-                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gated_model_with_its_token(
+    hub: StubHub, tiny: Path, use_runtime: None, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the right token a gated model is read, and the token is stored nowhere."""
-    hub.models["org/gated"] = StubModel(tiny, gated=True, token="hf_good")
-    monkeypatch.setenv("HF_TOKEN", "hf_good")
+    hub.models["org/gated"] = StubModel(tiny, gated=True, token=SECRET)
+    monkeypatch.setenv("HF_TOKEN", SECRET)
     assert inspect_model("org/gated", "local")["model_type"] == "vit"
-    assert not any("hf_good" in file.read_text() for file in fresh.rglob("*") if file.is_file())
+    assert not any(SECRET in file.read_text() for file in fresh.rglob("*") if file.is_file())
 
 
 @pytest.mark.runtime
 def test_no_network(use_runtime: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing listens: said at once, with three ways out."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match="cannot be reached.*local directory"):
+    with pytest.raises(UserError, match=r"cannot be reached.*local directory"):
         inspect_model("org/name", "local")
 
 
 # ---------------------------------------------------------------- the table
+
 
 def test_table_shows_every_finding_inside_its_frame() -> None:
     """Every line has the asked width, and the facts a person decides on are there."""
     lines = render(SAMPLE, 80).splitlines()
     assert {len(line) for line in lines} == {80}
     text = " ".join(lines)
-    for part in ("image-classification", "ViTForImageClassification", "224 x 224", "bicubic", "0.485", "cat", "classifier",
-                 "200 tensors", "torchscript", "opset 17", "assumed"):
+    for part in (
+        "image-classification",
+        "ViTForImageClassification",
+        "224 x 224",
+        "bicubic",
+        "0.485",
+        "cat",
+        "classifier",
+        "200 tensors",
+        "torchscript",
+        "opset 17",
+        "assumed",
+    ):
         assert part in text, part
 
 
 def test_table_is_safe_and_aligned_with_hostile_text() -> None:
     """Escape sequences and line breaks do not reach the terminal; wide characters keep the frame closed."""
-    hostile = {**SAMPLE, "labels": ["\x1b[2Jx\ny", "猫" * 60, "\u202eevil"], "notes": ["a\x07b"], "label_problem": "x\ry"}
+    hostile = {
+        **SAMPLE,
+        "labels": ["\x1b[2Jx\ny", "猫" * 60, "\u202eevil"],
+        "notes": ["a\x07b"],
+        "label_problem": "x\ry",
+    }
     text = render(hostile, 70)
     assert all(line.isprintable() for line in text.splitlines())
     assert all(line.endswith(("│", "╮", "┤", "╯")) for line in text.splitlines())
@@ -333,6 +390,15 @@ def test_table_is_safe_and_aligned_with_hostile_text() -> None:
 
 def test_table_says_when_the_export_fails() -> None:
     """A failed export names the operator."""
-    broken = {**SAMPLE, "onnx": {"ok": False, "exporter": "dynamo", "opset": 18, "failing_op": "aten::col2im",
-                                 "error": "no function", "max_abs_diff": None}}
+    broken = {
+        **SAMPLE,
+        "onnx": {
+            "ok": False,
+            "exporter": "dynamo",
+            "opset": 18,
+            "failing_op": "aten::col2im",
+            "error": "no function",
+            "max_abs_diff": None,
+        },
+    }
     assert "aten::col2im" in render(broken, 100) and "works" not in render(broken, 100)

@@ -22,14 +22,18 @@ def probed(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> di
     out = tmp_path_factory.mktemp("models")
     done = subprocess.run(
         [str(runtime_python), "-B", "-W", "ignore", str(HERE / "probe_models.py"), str(INSIDE), str(out)],
-        capture_output=True, text=True, timeout=600, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((out / "results.json").read_text())
 
 
 def found(probed: dict, name: str) -> dict:
-    """Findings of a model that must have been accepted."""
+    """Return the findings of a model that must have been accepted."""
     result = probed[name]
     assert result["status"] == 0, result["found"]
     return result["found"]
@@ -82,17 +86,17 @@ def test_checkpoint_is_read_from_its_header(probed: dict, name: str) -> None:
 
 
 def exact(height: int, width: int) -> dict:
-    """A resize straight to a size."""
+    """Return a resize straight to a size."""
     return {"mode": "exact", "height": height, "width": width}
 
 
 def shortest(size: int) -> dict:
-    """A resize of the shorter side."""
+    """Return a resize of the shorter side."""
     return {"mode": "shortest_edge", "size": size}
 
 
 def crop(side: int) -> dict:
-    """A square centre crop."""
+    """Return a square centre crop."""
     return {"height": side, "width": side}
 
 
@@ -185,10 +189,14 @@ def test_a_hundred_thousand_labels(probed: dict) -> None:
     assert len(facts["labels"]) == facts["num_labels"] == 100_000 and facts["seconds"] < 60
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("labels_twice", "classes 0 and 2 are both named 'crane'"), ("labels_empty", "class 1 has an empty name"),
-    ("labels_gap", "without gaps"),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("labels_twice", "classes 0 and 2 are both named 'crane'"),
+        ("labels_empty", "class 1 has an empty name"),
+        ("labels_gap", "without gaps"),
+    ],
+)
 def test_label_problems_are_findings(probed: dict, name: str, words: str) -> None:
     """Unusable names are reported as such; whether they matter is the caller's decision."""
     assert words in found(probed, name)["label_problem"]
@@ -212,22 +220,39 @@ def test_remote_code_is_ignored_where_transformers_has_its_own(probed: dict) -> 
 
 
 REFUSED = {
-    "size_zero": ("bad_image_size", "0"), "size_negative": ("bad_image_size", "-8"),
-    "size_absurd": ("bad_image_size", "1000000000"), "size_text": ("bad_image_size", "large"),
-    "size_empty": ("bad_image_size", "[]"), "size_zero_pre": ("bad_image_size", "preprocessor"),
-    "json_broken": ("bad_config", "not valid JSON"), "json_list": ("bad_config", "no JSON object"),
-    "json_nan": ("bad_config", "NaN"), "json_deep": ("bad_config", "config.json"), "json_bytes": ("bad_config", "config.json"),
-    "config_missing": ("bad_config", "no config.json"), "pre_broken": ("bad_config", "preprocessor_config.json"),
-    "pre_std_zero": ("bad_config", "image_std"), "layers_million": ("bad_config", "1000000 layers"),
-    "width_text": ("bad_config", "wide"), "no_architecture": ("bad_config", "architectures"),
-    "unknown_type": ("bad_config", "model_type"), "remote_code": ("remote_code", "never run"),
-    "arch_base": ("rejected_task", "no head"), "arch_nlp": ("rejected_task", "NLP"),
-    "arch_llm": ("rejected_task", "language model"), "arch_audio": ("rejected_task", "audio"),
-    "arch_vlm": ("rejected_task", "multimodal"), "labels_list": ("bad_labels", "id2label"),
-    "labels_keys": ("bad_labels", "id2label"), "weights_cut": ("bad_checkpoint", "cut short"),
-    "weights_tiny": ("bad_checkpoint", "header length"), "weights_huge_header": ("bad_checkpoint", "header length"),
-    "weights_garbage": ("bad_checkpoint", "not JSON"), "weights_list": ("bad_checkpoint", "not a JSON object"),
-    "weights_shape": ("bad_checkpoint", "makes no sense"), "weights_dtype": ("bad_checkpoint", "makes no sense"),
+    "size_zero": ("bad_image_size", "0"),
+    "size_negative": ("bad_image_size", "-8"),
+    "size_absurd": ("bad_image_size", "1000000000"),
+    "size_text": ("bad_image_size", "large"),
+    "size_empty": ("bad_image_size", "[]"),
+    "size_zero_pre": ("bad_image_size", "preprocessor"),
+    "json_broken": ("bad_config", "not valid JSON"),
+    "json_list": ("bad_config", "no JSON object"),
+    "json_nan": ("bad_config", "NaN"),
+    "json_deep": ("bad_config", "config.json"),
+    "json_bytes": ("bad_config", "config.json"),
+    "config_missing": ("bad_config", "no config.json"),
+    "pre_broken": ("bad_config", "preprocessor_config.json"),
+    "pre_std_zero": ("bad_config", "image_std"),
+    "layers_million": ("bad_config", "1000000 layers"),
+    "width_text": ("bad_config", "wide"),
+    "no_architecture": ("bad_config", "architectures"),
+    "unknown_type": ("bad_config", "model_type"),
+    "remote_code": ("remote_code", "never run"),
+    "arch_base": ("rejected_task", "no head"),
+    "arch_nlp": ("rejected_task", "NLP"),
+    "arch_llm": ("rejected_task", "language model"),
+    "arch_audio": ("rejected_task", "audio"),
+    "arch_vlm": ("rejected_task", "multimodal"),
+    "labels_list": ("bad_labels", "id2label"),
+    "labels_keys": ("bad_labels", "id2label"),
+    "weights_cut": ("bad_checkpoint", "cut short"),
+    "weights_tiny": ("bad_checkpoint", "header length"),
+    "weights_huge_header": ("bad_checkpoint", "header length"),
+    "weights_garbage": ("bad_checkpoint", "not JSON"),
+    "weights_list": ("bad_checkpoint", "not a JSON object"),
+    "weights_shape": ("bad_checkpoint", "makes no sense"),
+    "weights_dtype": ("bad_checkpoint", "makes no sense"),
     "shard_escapes": ("bad_checkpoint", "../vit/model.safetensors"),
 }
 
@@ -245,16 +270,27 @@ def test_bad_models_are_refused_in_one_sentence(probed: dict, name: str) -> None
 
 
 TAGS = {
-    "text-classification": "NLP", "token-classification": "NLP", "fill-mask": "NLP", "translation": "NLP",
-    "text-generation": "a language model", "automatic-speech-recognition": "audio", "audio-classification": "audio",
-    "text-to-speech": "audio", "image-text-to-text": "multimodal", "visual-question-answering": "multimodal",
-    "image-to-text": "multimodal", "text-to-image": "image generator", "video-classification": "video",
-    "image-feature-extraction": "without a task head", "tabular-regression": "not for images", "x\x1b[31m": "something else",
+    "text-classification": "NLP",
+    "token-classification": "NLP",
+    "fill-mask": "NLP",
+    "translation": "NLP",
+    "text-generation": "a language model",
+    "automatic-speech-recognition": "audio",
+    "audio-classification": "audio",
+    "text-to-speech": "audio",
+    "image-text-to-text": "multimodal",
+    "visual-question-answering": "multimodal",
+    "image-to-text": "multimodal",
+    "text-to-image": "image generator",
+    "video-classification": "video",
+    "image-feature-extraction": "without a task head",
+    "tabular-regression": "not for images",
+    "x\x1b[31m": "something else",
 }
 
 
 def refuse(tag: str) -> str | None:
-    """What the probe says to a Hub tag; its module needs neither torch nor transformers for this."""
+    """Return what the probe says to a Hub tag; its module needs neither torch nor transformers for this."""
     sys.path.insert(0, str(INSIDE))
     try:
         import probe_task
@@ -276,10 +312,20 @@ def test_other_tags_are_rejected_by_family(tag: str) -> None:
     assert message and TAGS[tag] in message and message.isprintable()
 
 
-@pytest.mark.parametrize("tag", [
-    "image-classification", "object-detection", "image-segmentation", "instance-segmentation", "panoptic-segmentation",
-    "depth-estimation", "keypoint-detection", "zero-shot-object-detection", "zero-shot-image-classification",
-])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "image-classification",
+        "object-detection",
+        "image-segmentation",
+        "instance-segmentation",
+        "panoptic-segmentation",
+        "depth-estimation",
+        "keypoint-detection",
+        "zero-shot-object-detection",
+        "zero-shot-image-classification",
+    ],
+)
 def test_vision_tags_are_accepted(tag: str) -> None:
     """The nine tags that TAO takes."""
     assert refuse(tag) is None

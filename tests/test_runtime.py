@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from tao_hf.errors import UserError
 from tao_hf.runtime import Runtime, get_runtime, local
 from tao_hf.runtime.shims import console_scripts, write_console_shims
@@ -21,14 +20,14 @@ HOOKS = Path(__file__).resolve().parents[1] / "hooks"
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
-    """The local runtime on the interpreter that runs the tests."""
+    """Return the local runtime on the interpreter that runs the tests."""
     monkeypatch.setenv("TAO_HF_PYTHON", sys.executable)
     return get_runtime("local")
 
 
 @pytest.fixture
 def workdir(tmp_path: Path) -> Path:
-    """A working directory (with a space in its name) with two clones and two stand-ins."""
+    """Make a working directory (with a space in its name) with two clones and two stand-ins."""
     root = tmp_path / "work dir"
     package = root / "tao-deploy" / "nvidia_tao_deploy" / "cv" / "tiny"
     package.mkdir(parents=True)
@@ -38,7 +37,8 @@ def workdir(tmp_path: Path) -> Path:
         "import sys\nimport eff\nimport json\n"
         "def main():\n    print(sys.argv[1:], eff.WHO, hasattr(json, 'dumps'))\n    return 7\n"
     )
-    (root / "tao-deploy" / "setup.py").write_text(textwrap.dedent("""
+    (root / "tao-deploy" / "setup.py").write_text(
+        textwrap.dedent("""
         import torch_that_is_not_there
         setuptools.setup(entry_points={'console_scripts': [
             'tiny=nvidia_tao_deploy.cv.tiny.main:main',
@@ -46,7 +46,8 @@ def workdir(tmp_path: Path) -> Path:
             '../../escape=nvidia_tao_deploy.cv.tiny.main:main',
             'evil=os:system("x"):main', 'python=nvidia_tao_deploy.cv.tiny.main:main', 7,
         ]})
-    """))
+    """)
+    )
     for name, text in (("eff", "WHO = 'stand-in'\n"), ("json", "WHO = 'stand-in'\n")):
         folder = root / ".tao-hf" / "standins" / name
         folder.mkdir(parents=True)
@@ -69,7 +70,7 @@ def test_auto_is_local_without_docker() -> None:
 def test_output_is_streamed_merged_and_logged(runtime: Runtime, tmp_path: Path) -> None:
     """Both streams arrive in order, on the callback and in the log; the status is the command's."""
     seen: list[str] = []
-    code = "import sys; print('one'); sys.stdout.flush(); print('two', file=sys.stderr); sys.stdout.write('a\\rb'); sys.exit(5)"
+    code = "import sys; print('one', flush=True); print('two', file=sys.stderr); sys.stdout.write('a\\rb'); sys.exit(5)"
     done = runtime.run(["python", "-c", code], context="inspect", log=tmp_path / "logs" / "x.log", on_line=seen.append)
     assert done.returncode == 5 and seen == ["one", "two", "a", "b"]
     assert (tmp_path / "logs" / "x.log").read_text().split() == seen and "two" in done.tail
@@ -78,15 +79,17 @@ def test_output_is_streamed_merged_and_logged(runtime: Runtime, tmp_path: Path) 
 def test_host_packages_and_settings_stay_out(runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """PYTHONPATH of the host is gone, user site-packages are off, telemetry is refused."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    code = "import os; print(os.environ.get('PYTHONPATH'), os.environ['PYTHONNOUSERSITE'], os.environ['TELEMETRY_OPT_OUT'])"
+    code = "from os import environ as e; print(e.get('PYTHONPATH'), e['PYTHONNOUSERSITE'], e['TELEMETRY_OPT_OUT'])"
     assert runtime.run(["python", "-c", code], context="inspect").tail == "None 1 yes"
 
 
 def test_time_limit_kills_the_whole_group(runtime: Runtime, tmp_path: Path) -> None:
     """A command past its limit ends with 124, and so do its children."""
     pid_file = tmp_path / "child"
-    code = ("import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
-            f"open({str(pid_file)!r}, 'w').write(str(c.pid)); time.sleep(60)")
+    code = (
+        "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+        f"open({str(pid_file)!r}, 'w').write(str(c.pid)); time.sleep(60)"
+    )
     started = time.monotonic()
     done = runtime.run(["python", "-c", code], context="inspect", timeout=1.5, log=tmp_path / "log")
     assert done.returncode == 124 and time.monotonic() - started < 15 and "time limit" in (tmp_path / "log").read_text()
@@ -97,9 +100,10 @@ def test_interrupt_kills_the_whole_group(tmp_path: Path) -> None:
     """Ctrl-C in the host process ends the command before the host goes on."""
     pid_file = tmp_path / "child"
     child = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    host = f"from tao_hf.runtime import get_runtime; get_runtime('local').run(['python', '-c', {child!r}], context='inspect')"
+    host = f"from tao_hf.runtime import local; local.create().run(['python', '-c', {child!r}], context='inspect')"
     process = subprocess.Popen(
-        [sys.executable, "-c", host], stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", host],
+        stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(HOOKS), "TAO_HF_PYTHON": sys.executable},
     )
     deadline = time.monotonic() + 20
@@ -153,8 +157,14 @@ def test_stand_in_gives_way_to_the_real_module(runtime: Runtime, workdir: Path, 
 def test_inspection_sees_no_tao_package(runtime: Runtime, workdir: Path) -> None:
     """The contexts are isolated: the inspection has neither the clones nor the stand-ins."""
     for module in ("nvidia_tao_deploy", "eff"):
-        assert runtime.run(["python", "-P" if sys.version_info >= (3, 11) else "-B", "-c", f"import {module}"],
-                           context="inspect", workdir=workdir).returncode == 1
+        assert (
+            runtime.run(
+                ["python", "-P" if sys.version_info >= (3, 11) else "-B", "-c", f"import {module}"],
+                context="inspect",
+                workdir=workdir,
+            ).returncode
+            == 1
+        )
 
 
 def test_unknown_command_is_said(runtime: Runtime, workdir: Path) -> None:
@@ -191,9 +201,10 @@ def test_broken_setup_py_gives_no_commands(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- building the environment
 
+
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own, no index, no named interpreter."""
+    """Give a cache of its own, no index, no named interpreter."""
     monkeypatch.setenv("TAO_HF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("TAO_HF_PYTHON", raising=False)
@@ -201,7 +212,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_failed_build_leaves_nothing(empty_cache: Path, tmp_path: Path) -> None:
-    """pip's reason comes through, and the half-made environment is gone."""
+    """Pip's reason comes through, and the half-made environment is gone."""
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("no-such-package-anywhere==1\n")
     with pytest.raises(UserError, match="no-such-package-anywhere"):
@@ -210,23 +221,30 @@ def test_failed_build_leaves_nothing(empty_cache: Path, tmp_path: Path) -> None:
 
 
 def test_two_builders_build_once(empty_cache: Path, tmp_path: Path) -> None:
-    """Two processes at once: one builds, the other waits and uses it; a half-made one is replaced; a change rebuilds."""
+    """Two processes at once: one builds, the other waits; a half-made one is replaced; a change rebuilds."""
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("# nothing\n")
     home = local.runtime_dir(requirements)
     (home / "bin").mkdir(parents=True)
     (home / "bin" / "python").write_text("broken, because a build was killed")
-    code = f"from pathlib import Path; from tao_hf.runtime import local; print(local._build(Path({str(requirements)!r})))"
+    code = (
+        f"from pathlib import Path; from tao_hf.runtime import local; print(local._build(Path({str(requirements)!r})))"
+    )
     both = [
-        subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(HOOKS)},
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(HOOKS)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
     ]
     said = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert {out.strip() for out, _ in said} == {str(home / "bin" / "python")}
     assert sum("making the local runtime" in err and "✓ making" in err for _, err in said) == 1
-    done = subprocess.run([str(home / "bin" / "python"), "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True)
-    assert done.stdout.strip() == str(home)
+    said = subprocess.check_output([str(home / "bin" / "python"), "-c", "import sys; print(sys.prefix)"], text=True)
+    assert said.strip() == str(home)
     requirements.write_text("# something else\n")
     assert local.runtime_dir(requirements) != home

@@ -23,6 +23,7 @@ def cache_dir(name: str) -> Path:
 
     Raises:
         UserError: when the directory cannot be made.
+
     """
     path = cache_root() / name
     try:
@@ -39,6 +40,7 @@ def write_atomic(path: Path, text: str) -> None:
 
     Raises:
         UserError: when the disk is full or the place is not writable; `path` is then as it was before.
+
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

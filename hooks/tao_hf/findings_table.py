@@ -18,6 +18,7 @@ def render(findings: dict[str, Any], width: int = 80, color: bool = False) -> st
         findings: what `inspect_model` returned.
         width: columns of the terminal.
         color: use ANSI colours.
+
     """
     width = max(_NARROWEST, min(width, _WIDEST))
     sections = [_model(findings), _input(findings), _labels(findings), _checkpoint(findings), _export(findings)]
@@ -29,7 +30,7 @@ def render(findings: dict[str, Any], width: int = 80, color: bool = False) -> st
     column = max(len(name) for rows in sections for name, _, _ in rows)
     room = width - column - 7
     title = _plain(f" {findings['hf_model_id']} ")
-    title = title if len(title) <= width - 6 else f" …{title[-(width - 9):]}"
+    title = title if len(title) <= width - 6 else f" …{title[-(width - 9) :]}"
     lines = [_paint(f"╭──{title}{'─' * (width - 4 - len(title))}╮", _BOLD, color)]
     for index, rows in enumerate(sections):
         if index:
@@ -48,9 +49,11 @@ Row = tuple[str, str, str]
 
 
 def _model(found: dict[str, Any]) -> list[Row]:
-    parts = [f"{found['num_layers']} layers" if found.get("num_layers") else "",
-             f"width {found['hidden_size']}" if found.get("hidden_size") else "",
-             f"patch {found['patch_size']}" if found.get("patch_size") else ""]
+    parts = [
+        f"{found['num_layers']} layers" if found.get("num_layers") else "",
+        f"width {found['hidden_size']}" if found.get("hidden_size") else "",
+        f"patch {found['patch_size']}" if found.get("patch_size") else "",
+    ]
     revision = found.get("revision")
     return [
         ("task", found["task_type"], ""),
@@ -107,8 +110,10 @@ def _checkpoint(found: dict[str, Any]) -> list[Row]:
 def _export(found: dict[str, Any]) -> list[Row]:
     onnx = found["onnx"]
     if onnx["ok"]:
-        text = (f"works: {onnx['exporter']} exporter, opset {onnx['opset']}; ONNX Runtime differs by "
-                f"{onnx['max_abs_diff']:.1e}")
+        text = (
+            f"works: {onnx['exporter']} exporter, opset {onnx['opset']}; ONNX Runtime differs by "
+            f"{onnx['max_abs_diff']:.1e}"
+        )
         return [("ONNX", text, "good")]
     operator = f", operator {onnx['failing_op']}" if onnx.get("failing_op") else ""
     return [("ONNX", f"not exportable as it is{operator}: {onnx['error']}", "warn")]
@@ -135,11 +140,12 @@ def _wrap(text: str, room: int) -> list[str]:
     """Break `text` into lines of at most `room` columns."""
     lines: list[str] = []
     for line in textwrap.wrap(text, room) or [""]:
-        while _columns(line) > room:
-            cut = next(end for end in range(len(line), 0, -1) if _columns(line[:end]) <= room)
-            lines.append(line[:cut])
-            line = line[cut:]
-        lines.append(line)
+        rest = line
+        while _columns(rest) > room:
+            cut = next(end for end in range(len(rest), 0, -1) if _columns(rest[:end]) <= room)
+            lines.append(rest[:cut])
+            rest = rest[cut:]
+        lines.append(rest)
     return lines
 
 

@@ -39,6 +39,7 @@ class ModelRef:
         kind: "hub" or "local".
         name: the Hub id, or the directory's absolute path.
         revision: branch, tag or commit from a Hub URL; None otherwise.
+
     """
 
     kind: str
@@ -50,10 +51,11 @@ def parse_model(text: str) -> ModelRef:
     """Tell a Hub id, a Hub URL and a local directory apart.
 
     Args:
-        text: what the person typed, e.g. "google/vit-base-patch16-224", "https://huggingface.co/org/name/tree/main", "./model".
+        text: what the person typed: "google/vit-base-patch16-224", "https://huggingface.co/org/name", "./model".
 
     Raises:
         UserError: when it is none of them.
+
     """
     text = text.strip()
     if not text:
@@ -105,6 +107,7 @@ def inspect_model(
 
     Raises:
         UserError: one sentence saying what is wrong and what to do.
+
     """
     ref = parse_model(hf_model_id)
     key = _key(ref)
@@ -115,17 +118,17 @@ def inspect_model(
             findings = _probe(ref, file, runtime_kind, workdir)
         except OSError as error:
             raise UserError(
-                f"The findings cannot be kept in {file.parent} ({error.strerror}); free space there or set TAO_HF_CACHE."
+                f"The findings cannot be kept in {file.parent} ({error.strerror}); free space or set TAO_HF_CACHE."
             ) from error
-        except Unreachable as error:
+        except UnreachableError as error:
             findings = _cached(file, ref, any_age=True)
             if findings is None:
                 raise UserError(str(error)) from error
     _seen[key] = findings
     if findings.get("label_problem") and not accept_labels:
         raise UserError(
-            f"The label names of {_shown(ref.name)} cannot be used: {findings['label_problem']}; correct id2label in the "
-            "config.json of a local copy, or set num_labels to the number of your own classes."
+            f"The label names of {_shown(ref.name)} cannot be used: {findings['label_problem']}; correct id2label in "
+            "the config.json of a local copy, or set num_labels to the number of your own classes."
         )
     return findings
 
@@ -136,7 +139,7 @@ def full_report_path(findings: dict[str, Any]) -> Path:
     return _report(cache_dir("findings") / f"{_key(ref)}.json")
 
 
-class Unreachable(UserError):
+class UnreachableError(UserError):
     """The Hub could not be reached; findings from before may still do."""
 
 
@@ -146,11 +149,25 @@ def _probe(ref: ModelRef, file: Path, runtime_kind: str, workdir: Path | None) -
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".probe-") as scratch:
         found, report, log = (Path(scratch) / name for name in ("findings.json", "report.json", "probe.log"))
         model = runtime.path(ref.name) if ref.kind == "local" else ref.name
-        argv = ["python", runtime.path(_INSIDE / "probe.py"), ref.kind, model, ref.revision or "",
-                runtime.path(found), runtime.path(report)]
+        argv = [
+            "python",
+            runtime.path(_INSIDE / "probe.py"),
+            ref.kind,
+            model,
+            ref.revision or "",
+            runtime.path(found),
+            runtime.path(report),
+        ]
         with step(f"inspecting {_shown(ref.name)}") as shown:
-            done = runtime.run(argv, context="inspect", workdir=workdir, cwd=Path(scratch), log=log,
-                               on_line=shown.detail, timeout=_TIME_LIMIT_SECONDS)
+            done = runtime.run(
+                argv,
+                context="inspect",
+                workdir=workdir,
+                cwd=Path(scratch),
+                log=log,
+                on_line=shown.detail,
+                timeout=_TIME_LIMIT_SECONDS,
+            )
             if done.returncode == _PROBE_FAILED:
                 raise _explained(json.loads(found.read_text(encoding="utf-8"))["error"])
             if done.returncode or not found.is_file() or not report.is_file():
@@ -166,7 +183,7 @@ def _probe(ref: ModelRef, file: Path, runtime_kind: str, workdir: Path | None) -
 
 
 def _explained(error: dict[str, str]) -> UserError:
-    sort = Unreachable if error["kind"] == "no_network" else UserError
+    sort = UnreachableError if error["kind"] == "no_network" else UserError
     return sort(error["message"])
 
 

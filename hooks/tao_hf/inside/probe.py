@@ -17,8 +17,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-os.environ.update(HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_TELEMETRY="1", TRANSFORMERS_VERBOSITY="error",
-                  TOKENIZERS_PARALLELISM="false")
+os.environ.update(
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    TRANSFORMERS_VERBOSITY="error",
+    TOKENIZERS_PARALLELISM="false",
+)
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 
@@ -63,6 +67,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
 
     Raises:
         ProbeError: the model cannot become a TAO model, or cannot be read.
+
     """
     _say("reading the configuration")
     source = from_hub(model, revision, folder, task.check_tag) if kind == "hub" else from_directory(Path(model))
@@ -94,7 +99,8 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     _say("checking the ONNX export")
     patch = facts.patch_size(built)
     onnx = (
-        onnx_check.check(cls, built, size, channels, patch) if tag == "image-classification"
+        onnx_check.check(cls, built, size, channels, patch)
+        if tag == "image-classification"
         else onnx_check.not_checked(f"the export check does not cover {tag} yet")
     )
     findings = {
@@ -131,7 +137,12 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
 
 
 def _accepted_size(
-    network: Any, size: list[int], configured: list[int] | None, channels: int, recipe: preprocess.Recipe, notes: list[str]
+    network: Any,
+    size: list[int],
+    configured: list[int] | None,
+    channels: int,
+    recipe: preprocess.Recipe,
+    notes: list[str],
 ) -> list[int]:
     """Return the size that the model takes: the preprocessor's, else the configuration's with the recipe adapted."""
     if configured is None or configured == size or anatomy.accepts(network, size, channels):
@@ -139,8 +150,8 @@ def _accepted_size(
     if not anatomy.accepts(network, configured, channels):
         return size
     notes.append(
-        f"the preprocessor makes {size[0]}x{size[1]} pixels but the model takes {configured[0]}x{configured[1]}: an exact "
-        "resize to the model's size is used"
+        f"the preprocessor makes {size[0]}x{size[1]} pixels but the model takes {configured[0]}x{configured[1]}: "
+        "an exact resize to the model's size is used"
     )
     recipe.resize, recipe.crop = {"mode": "exact", "height": configured[0], "width": configured[1]}, None
     return configured
@@ -152,7 +163,9 @@ def _checkpoint(source: Source, cls: Any, built: Any, network: Any) -> dict[str,
         "tensors": len(source.tensors),
         "parameters": sum(element_count(tensor) for tensor in source.tensors.values()),
         "bytes": sum(byte_count(tensor) for tensor in source.tensors.values()),
-        "missing": [], "unexpected": [], "mismatched": [],
+        "missing": [],
+        "unexpected": [],
+        "mismatched": [],
     }
     if source.tensors:
         entry.update(anatomy.compare_checkpoint(cls, built, network, source.tensors))
@@ -161,7 +174,9 @@ def _checkpoint(source: Source, cls: Any, built: Any, network: Any) -> dict[str,
 
 def _tensors(source: Source, head: dict[str, list[str]]) -> list[dict[str, Any]]:
     def part(name: str) -> str:
-        inside = name in head["parameters"] or any(name.startswith(f"{module}.") for module in head["modules"] if module)
+        inside = name in head["parameters"] or any(
+            name.startswith(f"{module}.") for module in head["modules"] if module
+        )
         return "head" if inside else "backbone"
 
     return [{"name": clean(name), **tensor, "part": part(name)} for name, tensor in source.tensors.items()]

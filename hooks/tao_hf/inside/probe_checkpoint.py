@@ -14,8 +14,23 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _MAX_HEADER = 100 * 2**20
 _BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
-    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+    "BOOL": 1,
+    "U8": 1,
+    "I8": 1,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "F8_E8M0": 1,
+    "U16": 2,
+    "I16": 2,
+    "F16": 2,
+    "BF16": 2,
+    "U32": 4,
+    "I32": 4,
+    "F32": 4,
+    "U64": 8,
+    "I64": 8,
+    "F64": 8,
+    "C64": 8,
 }
 
 Tensors = dict[str, dict[str, Any]]
@@ -26,6 +41,7 @@ def local_tensors(folder: Path) -> tuple[str, Tensors]:
 
     Raises:
         ProbeError: kind bad_checkpoint, when a header or the index is broken or a shard is missing.
+
     """
     if (folder / SINGLE).is_file():
         return "safetensors", read_header(folder / SINGLE)
@@ -58,6 +74,7 @@ def read_header(path: Path) -> Tensors:
 
     Raises:
         ProbeError: kind bad_checkpoint.
+
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -77,8 +94,7 @@ def read_header(path: Path) -> Tensors:
         if name == "__metadata__":
             continue
         tensors[name] = _entry(path.name, name, entry)
-        first, last = entry["data_offsets"]
-        if last > size - 8 - length:
+        if entry["data_offsets"][1] > size - 8 - length:
             raise _broken(path.name, f"tensor {clean(name, 80)} lies beyond the end of the file; is it cut short?")
     return tensors
 
@@ -117,4 +133,6 @@ def _entry(file: str, name: str, entry: Any) -> dict[str, Any]:
 
 
 def _broken(file: str, why: str) -> ProbeError:
-    return ProbeError("bad_checkpoint", f"{clean(file, 80)} is a broken safetensors file: {why}; download or save it again.")
+    return ProbeError(
+        "bad_checkpoint", f"{clean(file, 80)} is a broken safetensors file: {why}; download or save it again."
+    )

@@ -7,8 +7,15 @@ import unicodedata
 from typing import Any
 
 KINDS = (
-    "unknown_id", "gated", "no_network", "rejected_task", "remote_code",
-    "bad_config", "bad_checkpoint", "bad_image_size", "bad_labels",
+    "unknown_id",
+    "gated",
+    "no_network",
+    "rejected_task",
+    "remote_code",
+    "bad_config",
+    "bad_checkpoint",
+    "bad_image_size",
+    "bad_labels",
 )
 _MAX_JSON_BYTES = 64 * 2**20
 
@@ -19,6 +26,7 @@ class ProbeError(Exception):
     Attributes:
         kind: one of KINDS.
         message: one sentence for the person, already safe to print.
+
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -58,13 +66,16 @@ def parse_json(data: bytes, name: str, kind: str = "bad_config") -> dict[str, An
 
     Raises:
         ProbeError: it is too large, not UTF-8, not JSON, holds NaN or Infinity, or is not an object.
+
     """
     if len(data) > _MAX_JSON_BYTES:
         raise ProbeError(kind, f"{name} is {len(data) >> 20} MiB, which no model configuration is.")
     try:
         value = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ProbeError(kind, f"{name} is not valid JSON ({first_line(error)}); repair or re-save the model.") from error
+        raise ProbeError(
+            kind, f"{name} is not valid JSON ({first_line(error)}); repair or re-save the model."
+        ) from error
     if not isinstance(value, dict):
         raise ProbeError(kind, f"{name} holds no JSON object; repair or re-save the model.")
     return value

@@ -19,9 +19,25 @@ _CHANNELS = ("num_channels", "in_chans", "num_input_channels")
 _DEPTH = ("num_hidden_layers", "num_layers", "depths", "depth", "layers", "num_encoder_blocks")
 # Not needed to build the architecture again, or different in every transformers version.
 _LEFT_OUT = {
-    "id2label", "label2id", "num_labels", "_num_labels", "_name_or_path", "transformers_version", "dtype", "torch_dtype",
-    "architectures", "auto_map", "_commit_hash", "custom_pipelines", "return_dict", "use_return_dict", "torchscript",
-    "output_attentions", "output_hidden_states", "_attn_implementation", "_attn_implementation_autoset",
+    "id2label",
+    "label2id",
+    "num_labels",
+    "_num_labels",
+    "_name_or_path",
+    "transformers_version",
+    "dtype",
+    "torch_dtype",
+    "architectures",
+    "auto_map",
+    "_commit_hash",
+    "custom_pipelines",
+    "return_dict",
+    "use_return_dict",
+    "torchscript",
+    "output_attentions",
+    "output_hidden_states",
+    "_attn_implementation",
+    "_attn_implementation_autoset",
 }
 
 
@@ -39,6 +55,7 @@ def check_bounds(config: dict[str, Any]) -> None:
 
     Raises:
         ProbeError: bad_image_size, bad_labels or bad_config.
+
     """
     for size in values(config, _SIZE):
         pair(size, "image_size in config.json")
@@ -46,16 +63,22 @@ def check_bounds(config: dict[str, Any]) -> None:
         numbers = depth if isinstance(depth, list) else [depth]
         if any(not _whole(n) or n < 0 for n in numbers) or sum(numbers) > _MAX_LAYERS:
             raise ProbeError("bad_config", f"config.json asks for {clean(json.dumps(depth), 60)} layers; repair it.")
-    for width in values(config, ("hidden_size", "embed_dim", "intermediate_size", "hidden_sizes", "num_attention_heads")):
+    for width in values(
+        config, ("hidden_size", "embed_dim", "intermediate_size", "hidden_sizes", "num_attention_heads")
+    ):
         numbers = width if isinstance(width, list) else [width]
         if any(not _whole(n) or not 0 < n <= _MAX_WIDTH for n in numbers):
-            raise ProbeError("bad_config", f"config.json has a layer width of {clean(json.dumps(width), 60)}; repair it.")
+            raise ProbeError(
+                "bad_config", f"config.json has a layer width of {clean(json.dumps(width), 60)}; repair it."
+            )
     given = config.get("id2label")
     if given is not None and (not isinstance(given, dict) or not all(re.fullmatch(r"\d{1,9}", key) for key in given)):
         raise ProbeError("bad_labels", "id2label in config.json is not a table of class number and name; repair it.")
     for channels in values(config, _CHANNELS):
         if not _whole(channels) or not 0 < channels <= 1024:
-            raise ProbeError("bad_config", f"config.json says {clean(json.dumps(channels), 60)} image channels; repair it.")
+            raise ProbeError(
+                "bad_config", f"config.json says {clean(json.dumps(channels), 60)} image channels; repair it."
+            )
 
 
 def pair(size: Any, where: str) -> list[int]:
@@ -63,6 +86,7 @@ def pair(size: Any, where: str) -> list[int]:
 
     Raises:
         ProbeError: kind bad_image_size.
+
     """
     if isinstance(size, dict) and {"height", "width"} <= set(size):
         size = [size["height"], size["width"]]
@@ -73,8 +97,9 @@ def pair(size: Any, where: str) -> list[int]:
         both = both * 2
     if len(both) != 2 or not all(_whole(n) and 0 < n <= MAX_SIZE for n in both):
         raise ProbeError(
-            "bad_image_size", f"{where} is {clean(json.dumps(size, default=str), 60)}; it must be one or two whole numbers "
-            f"from 1 to {MAX_SIZE}."
+            "bad_image_size",
+            f"{where} is {clean(json.dumps(size, default=str), 60)}; it must be one or two whole numbers "
+            f"from 1 to {MAX_SIZE}.",
         )
     return both
 
@@ -169,14 +194,16 @@ def build(folder: Any) -> Any:
 
     Raises:
         ProbeError: kind bad_config.
+
     """
     from transformers import AutoConfig
 
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's config provokes
+    except Exception as error:
         raise ProbeError(
-            "bad_config", f"transformers cannot read config.json ({first_line(error, 160)}); repair or re-save the model."
+            "bad_config",
+            f"transformers cannot read config.json ({first_line(error, 160)}); repair or re-save the model.",
         ) from error
 
 

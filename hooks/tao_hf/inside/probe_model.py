@@ -1,4 +1,4 @@
-"""Facts found by building the model without memory (on the meta device): its head, its parameters, what a checkpoint lacks."""
+"""Facts found by building the model without memory, on the meta device: its head and what a checkpoint lacks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from probe_checkpoint import Tensors, element_count
 from probe_common import ProbeError, clean, first_line
 
 _LOADABLE_PARAMETERS = 400_000_000
-_TORCH = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
-          "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
+_TORCH = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
 
 
 def with_classes(config: Any, count: int) -> Any:
@@ -25,16 +35,18 @@ def on_meta(cls: Any, config: Any) -> Any:
 
     Raises:
         ProbeError: kind bad_config, when the configuration does not describe a model that can be built.
+
     """
     import torch
 
     try:
         with torch.device("meta"):
             return cls(config).eval()
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's config provokes
+    except Exception as error:
         raise ProbeError(
-            "bad_config", f"transformers cannot build {cls.__name__} from config.json ({first_line(error, 160)}); the "
-            "configuration is broken or needs a library that is not installed."
+            "bad_config",
+            f"transformers cannot build {cls.__name__} from config.json ({first_line(error, 160)}); the "
+            "configuration is broken or needs a library that is not installed.",
         ) from error
 
 
@@ -43,8 +55,11 @@ def find_head(cls: Any, config: Any, model: Any, count: int) -> tuple[dict[str, 
 
     Returns:
         {"modules": [...], "parameters": [...]} and the width that enters the classifier (None: there is none).
+
     """
-    other = {name: tuple(value.shape) for name, value in on_meta(cls, with_classes(config, count + 1)).state_dict().items()}
+    other = {
+        name: tuple(value.shape) for name, value in on_meta(cls, with_classes(config, count + 1)).state_dict().items()
+    }
     parameters, width = [], None
     for name, value in model.state_dict().items():
         shape = tuple(value.shape)
@@ -75,7 +90,7 @@ def accepts(model: Any, size: list[int], channels: int) -> bool:
     try:
         with torch.no_grad():
             model(pixel_values=torch.zeros(1, channels, *size, device="meta"))
-    except Exception:  # noqa: BLE001 - the question is only whether it works
+    except Exception:
         return False
     return True
 
@@ -86,29 +101,39 @@ def compare_checkpoint(cls: Any, config: Any, model: Any, tensors: Tensors) -> d
     transformers itself does the comparison, because it renames old parameter names while loading; it gets tensors
     that share one number each.
     """
-    import torch
-
     total = sum(element_count(tensor) for tensor in tensors.values())
-    if total <= _LOADABLE_PARAMETERS:
-        try:
-            state = {
-                name: torch.zeros(1, dtype=getattr(torch, _TORCH[tensor["dtype"]])).expand(tensor["shape"])
-                if tensor["shape"] else torch.zeros((), dtype=getattr(torch, _TORCH[tensor["dtype"]]))
-                for name, tensor in tensors.items()
-            }
-            _, report = cls.from_pretrained(
-                None, config=copy.deepcopy(config), state_dict=state, output_loading_info=True,
-                ignore_mismatched_sizes=True,
-            )
-            mismatched = [entry[0] if isinstance(entry, (tuple, list)) else entry for entry in report["mismatched_keys"]]
-            return _first(report["missing_keys"], report["unexpected_keys"], mismatched)
-        except Exception:  # noqa: BLE001 - loaders differ between versions; plain names are the second best answer
-            pass
+    report = _loading_report(cls, config, tensors) if total <= _LOADABLE_PARAMETERS else None
+    if report is not None:
+        return report
     expected = {name: list(value.shape) for name, value in model.state_dict().items()}
     return _first(
-        expected.keys() - tensors.keys(), tensors.keys() - expected.keys(),
+        expected.keys() - tensors.keys(),
+        tensors.keys() - expected.keys(),
         [name for name in expected.keys() & tensors.keys() if expected[name] != tensors[name]["shape"]],
     )
+
+
+def _loading_report(cls: Any, config: Any, tensors: Tensors) -> dict[str, list[str]] | None:
+    """Return what transformers' own loader reports; None when it refuses, as loaders differ between versions."""
+    import torch
+
+    try:
+        state = {}
+        for name, tensor in tensors.items():
+            dtype = getattr(torch, _TORCH[tensor["dtype"]])
+            number = torch.zeros([1] * len(tensor["shape"]), dtype=dtype)
+            state[name] = number.expand(tensor["shape"])
+        _, report = cls.from_pretrained(
+            None,
+            config=copy.deepcopy(config),
+            state_dict=state,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+        mismatched = [entry[0] if isinstance(entry, (tuple, list)) else entry for entry in report["mismatched_keys"]]
+        return _first(report["missing_keys"], report["unexpected_keys"], mismatched)
+    except Exception:
+        return None
 
 
 def _first(missing: Any, unexpected: Any, mismatched: Any) -> dict[str, list[str]]:

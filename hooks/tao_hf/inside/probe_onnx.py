@@ -26,8 +26,12 @@ _LEAST_VARIANCE = 1e-2
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-5
 _ATTEMPTS = (("torchscript", 17), ("dynamo", 18))
 _OPERATORS = (
-    r"operator '([\w:]+)'", r"OpOverload\(op='([\w.]+)'", r"[Nn]o ONNX function found for .*?([\w]+[.:]+[\w.]+)",
-    r"Unsupported: ONNX export of operator ([\w]+)", r"No Op registered for (\w+)", r"(\w+)\(\d+\) node",
+    r"operator '([\w:]+)'",
+    r"OpOverload\(op='([\w.]+)'",
+    r"[Nn]o ONNX function found for .*?([\w]+[.:]+[\w.]+)",
+    r"Unsupported: ONNX export of operator ([\w]+)",
+    r"No Op registered for (\w+)",
+    r"(\w+)\(\d+\) node",
 )
 
 
@@ -48,6 +52,7 @@ def check(cls: Any, config: Any, size: list[int], channels: int, patch: int | No
 
     Returns:
         The `onnx` entry of the findings: the first exporter that works, or the last error.
+
     """
     import torch
 
@@ -56,7 +61,7 @@ def check(cls: Any, config: Any, size: list[int], channels: int, patch: int | No
     torch.manual_seed(0)
     try:
         model = _twin(cls, config)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return not_checked(f"the model cannot be built: {first_line(error)}")
     if model is None:
         return not_checked("not tried: the architecture is too large for this machine's memory")
@@ -66,16 +71,22 @@ def check(cls: Any, config: Any, size: list[int], channels: int, patch: int | No
         with torch.no_grad():
             _enliven(model, probe)
             expected = model(probe).numpy()
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return not_checked(f"the model does not run on {size[0]}x{size[1]} pixels: {first_line(error)}")
     result = not_checked("not tried")
     for exporter, opset in _ATTEMPTS:
         try:
             with _silence():
                 difference = _agreement(model, exporter, opset, example, probe, expected)
-            return {"ok": True, "exporter": exporter, "opset": opset, "failing_op": None, "error": None,
-                    "max_abs_diff": difference}
-        except Exception as error:  # noqa: BLE001 - exporters fail in every possible way
+            return {
+                "ok": True,
+                "exporter": exporter,
+                "opset": opset,
+                "failing_op": None,
+                "error": None,
+                "max_abs_diff": difference,
+            }
+        except Exception as error:
             result = not_checked(f"{exporter} (opset {opset}): {first_line(error)}")
             result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
             gc.collect()
@@ -101,7 +112,7 @@ def _twin(cls: Any, config: Any) -> Any:
             if count > _MAX_PARAMETERS:
                 return None
             return _Logits(cls(candidate).eval())
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             problem = error
     raise problem
 
@@ -158,6 +169,7 @@ def _agreement(model: Any, exporter: str, opset: int, example: Any, probe: Any, 
 
     Raises:
         Exception: anything the exporter, the checker or ONNX Runtime raise, and RuntimeError on disagreement.
+
     """
     import numpy
     import onnx
@@ -170,13 +182,22 @@ def _agreement(model: Any, exporter: str, opset: int, example: Any, probe: Any, 
         with torch.no_grad():
             if exporter == "torchscript":
                 torch.onnx.export(
-                    model, (example,), file, dynamo=False, dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
+                    model,
+                    (example,),
+                    file,
+                    dynamo=False,
+                    dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
                     **common,
                 )
             else:
                 torch.onnx.export(
-                    model, (probe,), file, dynamo=True, verbose=False,
-                    dynamic_shapes={"x": {0: torch.export.Dim("batch")}}, **common,
+                    model,
+                    (probe,),
+                    file,
+                    dynamo=True,
+                    verbose=False,
+                    dynamic_shapes={"x": {0: torch.export.Dim("batch")}},
+                    **common,
                 )
         onnx.checker.check_model(file)
         options = onnxruntime.SessionOptions()

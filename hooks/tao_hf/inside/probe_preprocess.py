@@ -17,8 +17,17 @@ from probe_source import Source
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _DEFAULT_SIZE = 224
 _FLAGS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_flip_channel_order")
-_READ = (*_FLAGS, "size", "crop_size", "crop_pct", "resample", "rescale_factor", "image_mean", "image_std",
-         "default_to_square")
+_READ = (
+    *_FLAGS,
+    "size",
+    "crop_size",
+    "crop_pct",
+    "resample",
+    "rescale_factor",
+    "image_mean",
+    "image_std",
+    "default_to_square",
+)
 # A picture's pixels are whole numbers; half a step of one at a standard deviation of 0.2 is about 0.01.
 _AGREES = 0.01
 
@@ -36,8 +45,12 @@ class Recipe:
     def findings(self) -> dict[str, Any]:
         """Return the `preprocess` entry of the findings."""
         return {
-            "resize": self.resize, "crop": self.crop, "interpolation": self.interpolation,
-            "mean": self.mean, "std": self.std, "channel_order": self.channel_order,
+            "resize": self.resize,
+            "crop": self.crop,
+            "interpolation": self.interpolation,
+            "mean": self.mean,
+            "std": self.std,
+            "channel_order": self.channel_order,
         }
 
     def output_size(self) -> list[int] | None:
@@ -85,12 +98,18 @@ def read(source: Source, size: list[int] | None, channels: int) -> tuple[Recipe,
 
     Raises:
         ProbeError: bad_image_size or bad_config.
+
     """
     if source.preprocessor is None:
         size = size or [_DEFAULT_SIZE] * 2
         recipe = Recipe(_exact(*size), None, "bilinear")
         recipe.mean, recipe.std = [0.5] * channels, [0.5] * channels
-        return recipe, size, ["the model has no preprocessor config: mean and std 0.5 and an exact resize are assumed"], None
+        return (
+            recipe,
+            size,
+            ["the model has no preprocessor config: mean and std 0.5 and an exact resize are assumed"],
+            None,
+        )
     notes: list[str] = []
     _check_sizes(source.preprocessor)
     processor = _processor(source, notes)
@@ -110,7 +129,7 @@ def read(source: Source, size: list[int] | None, channels: int) -> tuple[Recipe,
             chosen, difference = _closest(recipes, processor, mean, std, channels, order)
             if difference is None or difference > _AGREES:
                 notes.append("the image processor does more than resize, crop and normalise: outputs differ from it")
-        except Exception as error:  # noqa: BLE001 - a processor may refuse the test pictures in any way
+        except Exception as error:
             notes.append(f"the preprocessing was read, not measured: {first_line(error, 120)}")
     chosen.mean, chosen.std, chosen.channel_order = mean, std, order
     out = chosen.output_size()
@@ -147,7 +166,7 @@ def _processor(source: Source, notes: list[str]) -> Any:
             return AutoImageProcessor.from_pretrained(
                 source.folder, trust_remote_code=False, local_files_only=True, **backend
             )
-    except Exception as error:  # noqa: BLE001 - unknown processors, missing optional libraries, broken values
+    except Exception as error:
         notes.append(f"the image processor cannot be made, so its config was read: {first_line(error, 120)}")
         return None
 
@@ -210,8 +229,11 @@ def _candidates(facts: dict[str, Any], interpolation: str, notes: list[str]) -> 
             plans += [(larger, {"height": side, "width": side}), (larger, crop)]
             if side >= 384:
                 plans.insert(0, (_exact(side, side), crop))
-        plans += [({"mode": "shortest_edge", "size": side}, crop), (_exact(side, side), crop),
-                  ({"mode": "shortest_edge", "size": int(256 / 224 * side)}, crop)]
+        plans += [
+            ({"mode": "shortest_edge", "size": side}, crop),
+            (_exact(side, side), crop),
+            ({"mode": "shortest_edge", "size": int(256 / 224 * side)}, crop),
+        ]
     else:
         notes.append(f"a resize by {clean(json.dumps(size), 60)} is not supported; an exact resize is used")
         plans.append((None, crop))
@@ -240,7 +262,9 @@ def _per_channel(value: Any, channels: int, default: float, notes: list[str]) ->
     if len(numbers) == channels:
         return numbers
     if len(set(numbers)) > 1:
-        notes.append(f"the preprocessor normalises {len(numbers)} channels, the model takes {channels}: the average is used")
+        notes.append(
+            f"the preprocessor normalises {len(numbers)} channels, the model takes {channels}: the average is used"
+        )
     return [sum(numbers) / len(numbers)] * channels
 
 

@@ -23,6 +23,7 @@ class Source:
         preprocessor: the image processor's dict, None when the model has none.
         format: "safetensors", "pytorch" or "none".
         tensors: {name: {"shape", "dtype"}}; empty unless safetensors.
+
     """
 
     folder: Path
@@ -41,6 +42,7 @@ def from_directory(folder: Path) -> Source:
 
     Raises:
         ProbeError: unknown_id, bad_config or bad_checkpoint.
+
     """
     if not folder.is_dir():
         raise ProbeError("unknown_id", f"There is no directory {folder}.")
@@ -68,6 +70,7 @@ def from_hub(model: str, revision: str | None, folder: Path, accept: Any) -> Sou
 
     Raises:
         ProbeError: unknown_id, gated, no_network, bad_config or bad_checkpoint.
+
     """
     from huggingface_hub import HfApi
 
@@ -83,8 +86,14 @@ def from_hub(model: str, revision: str | None, folder: Path, accept: Any) -> Sou
                 api.hf_hub_download(model, name, revision=info.sha, local_dir=folder)
         kind, tensors = _hub_checkpoint(api, model, info.sha, files)
     return Source(
-        folder, parse_json((folder / CONFIG).read_bytes(), CONFIG), _preprocessor(folder), kind, tensors,
-        revision=info.sha, pipeline_tag=info.pipeline_tag, library=info.library_name,
+        folder,
+        parse_json((folder / CONFIG).read_bytes(), CONFIG),
+        _preprocessor(folder),
+        kind,
+        tensors,
+        revision=info.sha,
+        pipeline_tag=info.pipeline_tag,
+        library=info.library_name,
     )
 
 

@@ -13,8 +13,12 @@ ACCEPTED = {
     "object-detection": ("OBJECT_DETECTION",),
     "instance-segmentation": ("INSTANCE_SEGMENTATION", "UNIVERSAL_SEGMENTATION"),
     "panoptic-segmentation": ("UNIVERSAL_SEGMENTATION",),
-    "image-segmentation": ("SEMANTIC_SEGMENTATION", "UNIVERSAL_SEGMENTATION", "IMAGE_SEGMENTATION",
-                           "INSTANCE_SEGMENTATION"),
+    "image-segmentation": (
+        "SEMANTIC_SEGMENTATION",
+        "UNIVERSAL_SEGMENTATION",
+        "IMAGE_SEGMENTATION",
+        "INSTANCE_SEGMENTATION",
+    ),
     "depth-estimation": ("DEPTH_ESTIMATION",),
     "keypoint-detection": ("KEYPOINT_DETECTION", "POSE_ESTIMATION"),
     "zero-shot-object-detection": ("ZERO_SHOT_OBJECT_DETECTION",),
@@ -22,30 +26,42 @@ ACCEPTED = {
 }
 # For a directory without a tag: in which order a class name is looked up.
 _LOOKUP = (
-    ("IMAGE_CLASSIFICATION", "image-classification"), ("ZERO_SHOT_OBJECT_DETECTION", "zero-shot-object-detection"),
-    ("OBJECT_DETECTION", "object-detection"), ("SEMANTIC_SEGMENTATION", "image-segmentation"),
-    ("UNIVERSAL_SEGMENTATION", "image-segmentation"), ("INSTANCE_SEGMENTATION", "instance-segmentation"),
-    ("IMAGE_SEGMENTATION", "image-segmentation"), ("DEPTH_ESTIMATION", "depth-estimation"),
-    ("KEYPOINT_DETECTION", "keypoint-detection"), ("POSE_ESTIMATION", "keypoint-detection"),
+    ("IMAGE_CLASSIFICATION", "image-classification"),
+    ("ZERO_SHOT_OBJECT_DETECTION", "zero-shot-object-detection"),
+    ("OBJECT_DETECTION", "object-detection"),
+    ("SEMANTIC_SEGMENTATION", "image-segmentation"),
+    ("UNIVERSAL_SEGMENTATION", "image-segmentation"),
+    ("INSTANCE_SEGMENTATION", "instance-segmentation"),
+    ("IMAGE_SEGMENTATION", "image-segmentation"),
+    ("DEPTH_ESTIMATION", "depth-estimation"),
+    ("KEYPOINT_DETECTION", "keypoint-detection"),
+    ("POSE_ESTIMATION", "keypoint-detection"),
     ("ZERO_SHOT_IMAGE_CLASSIFICATION", "zero-shot-image-classification"),
 )
 _FAMILIES = (
     (r"audio|speech|voice|sound", "an audio model"),
-    (r"image-text|image-to-text|video-text|visual-question|document-question|any-to-any|multimodal|visual-document",
-     "a multimodal language model"),
+    (
+        r"image-text|image-to-text|video-text|visual-question|document-question|any-to-any|multimodal|visual-document",
+        "a multimodal language model",
+    ),
     (r"text-to-(image|video|3d)|image-to-(image|video|3d)|unconditional|inpaint", "an image generator"),
     (r"text-generation|conversational", "a language model"),
     (r"video", "a video model"),
     (r"tabular|time-series|reinforcement|robotics|graph", "not for images"),
-    (r"text|token|question|summar|translat|fill-mask|sentence|feature-extraction$|table|zero-shot-classification",
-     "a natural language (NLP) model"),
+    (
+        r"text|token|question|summar|translat|fill-mask|sentence|feature-extraction$|table|zero-shot-classification",
+        "a natural language (NLP) model",
+    ),
 )
 _STEM_FAMILIES = (
     (r"AUDIO|SPEECH|CTC|RNNT|TDT|SPECTROGRAM|WAVEFORM", "an audio model"),
     (r"VISUAL_QUESTION|DOCUMENT_QUESTION|IMAGE_TEXT|MULTIMODAL|VISION_2_SEQ", "a multimodal language model"),
     (r"CAUSAL_LM|SEQ_TO_SEQ", "a language model"),
     (r"VIDEO", "a video model"),
-    (r"SEQUENCE|TOKEN|QUESTION|MASKED_LM|MULTIPLE_CHOICE|NEXT_SENTENCE|TEXT_ENCODING", "a natural language (NLP) model"),
+    (
+        r"SEQUENCE|TOKEN|QUESTION|MASKED_LM|MULTIPLE_CHOICE|NEXT_SENTENCE|TEXT_ENCODING",
+        "a natural language (NLP) model",
+    ),
     (r"TIME_SERIES|DECISION", "not for images"),
 )
 
@@ -55,6 +71,7 @@ def check_tag(tag: str | None) -> None:
 
     Raises:
         ProbeError: kind rejected_task, naming the family of the tag.
+
     """
     if tag is None or tag in ACCEPTED:
         return
@@ -70,13 +87,15 @@ def tag_of(config: dict[str, Any]) -> str:
 
     Raises:
         ProbeError: rejected_task or bad_config.
+
     """
     names = _names()
     architectures = architectures_of(config)
     if not architectures:
         raise ProbeError(
-            "bad_config", "config.json names no architectures, so the task cannot be told; save the whole model with "
-            "save_pretrained."
+            "bad_config",
+            "config.json names no architectures, so the task cannot be told; save the whole model with "
+            "save_pretrained.",
         )
     wanted = architectures[0]
     for stem, tag in _LOOKUP:
@@ -92,8 +111,8 @@ def tag_of(config: dict[str, Any]) -> str:
     if "auto_map" in config:
         raise _remote_code(config)
     raise ProbeError(
-        "bad_config", f"transformers {_version()} does not know the architecture {clean(wanted, 80)}; use a model that it "
-        "knows."
+        "bad_config",
+        f"transformers {_version()} does not know the architecture {clean(wanted, 80)}; use a model that it knows.",
     )
 
 
@@ -102,6 +121,7 @@ def model_class(tag: str, config: dict[str, Any]) -> Any:
 
     Raises:
         ProbeError: rejected_task, when the architecture has no class for the task.
+
     """
     import transformers
 
@@ -121,6 +141,7 @@ def check_native(config: dict[str, Any]) -> None:
 
     Raises:
         ProbeError: remote_code or bad_config.
+
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
@@ -132,8 +153,8 @@ def check_native(config: dict[str, Any]) -> None:
     if not model_type:
         raise ProbeError("bad_config", "config.json has no model_type, so transformers cannot tell what it is.")
     raise ProbeError(
-        "bad_config", f"transformers {_version()} does not know the model_type {clean(model_type, 60)}; use a model that "
-        "it knows."
+        "bad_config",
+        f"transformers {_version()} does not know the model_type {clean(model_type, 60)}; use a model that it knows.",
     )
 
 
@@ -172,8 +193,9 @@ def _rejected(why: str) -> ProbeError:
 
 def _remote_code(config: dict[str, Any]) -> ProbeError:
     return ProbeError(
-        "remote_code", f"This architecture ({clean(config.get('model_type') or 'unnamed', 60)}) exists only as code inside "
-        "the model's repository (auto_map), which is never run; choose a model that transformers itself has."
+        "remote_code",
+        f"This architecture ({clean(config.get('model_type') or 'unnamed', 60)}) exists only as code inside "
+        "the model's repository (auto_map), which is never run; choose a model that transformers itself has.",
     )
 
 

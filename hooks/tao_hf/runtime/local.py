@@ -27,7 +27,15 @@ from tao_hf.runtime.shims import CLONES, write_console_shims
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _COMPLETE = ".complete"
-_DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONSAFEPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTEST_ADDOPTS")
+_DROPPED = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONSAFEPATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "PYTEST_ADDOPTS",
+)
 _FIND = (
     "import importlib.util, json, sys\n"
     "print(json.dumps([n for n in sys.argv[1:] if importlib.util.find_spec(n) is None]))\n"
@@ -96,9 +104,7 @@ class LocalRuntime(Runtime):
             if not found:
                 raise UserError(f"There is no command {command[0]} in the {context} context of {workdir}.")
             command[0] = found
-        return stream(
-            command, env=variables, cwd=cwd or workdir, log=log, on_line=on_line, timeout=timeout
-        )
+        return stream(command, env=variables, cwd=cwd or workdir, log=log, on_line=on_line, timeout=timeout)
 
     def path(self, host_path: Path | str) -> str:
         """Return the path itself: inside and outside are one machine."""
@@ -129,8 +135,11 @@ class LocalRuntime(Runtime):
             variables["PYTHONPATH"] = os.pathsep.join(packages)
         variables["PATH"] = os.pathsep.join([*programs, variables.get("PATH", os.defpath)])
         variables.update(
-            PYTHONNOUSERSITE="1", PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1",
-            TELEMETRY_OPT_OUT="yes", TOKENIZERS_PARALLELISM="false",
+            PYTHONNOUSERSITE="1",
+            PYTHONUNBUFFERED="1",
+            PYTHONDONTWRITEBYTECODE="1",
+            TELEMETRY_OPT_OUT="yes",
+            TOKENIZERS_PARALLELISM="false",
         )
         return variables
 
@@ -161,7 +170,8 @@ class LocalRuntime(Runtime):
         if not source.is_dir():
             return []
         names = sorted(
-            item.stem for item in source.iterdir()
+            item.stem
+            for item in source.iterdir()
             if (item / "__init__.py").is_file() or (item.suffix == ".py" and item.is_file())
         )
         key = tuple(names)
@@ -253,9 +263,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _make_venv(home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-m", "venv", str(home)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-I", "-m", "venv", str(home)], capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stdout + done.stderr).strip()
         if "ensurepip" in said:
@@ -276,16 +284,37 @@ def _install(python: Path, requirements: Path, shown: Step) -> None:
             problems.append(line)
 
     done = stream(
-        [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
-         "-r", str(requirements)],
-        env=variables, on_line=watch, log=python.parents[1].with_suffix(".log"),
+        [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--progress-bar",
+            "off",
+            "-r",
+            str(requirements),
+        ],
+        env=variables,
+        on_line=watch,
+        log=python.parents[1].with_suffix(".log"),
     )
     if not done.returncode:
         return
     said = problems[-1] if problems else (done.tail.strip().splitlines() or ["no reason"])[-1]
     said = " ".join(said.removeprefix("ERROR:").split())
-    unreachable = any(word in done.tail for word in ("NewConnectionError", "NameResolution", "Connection refused",
-                                                     "Temporary failure", "Network is unreachable", "ProxyError"))
+    unreachable = any(
+        word in done.tail
+        for word in (
+            "NewConnectionError",
+            "NameResolution",
+            "Connection refused",
+            "Temporary failure",
+            "Network is unreachable",
+            "ProxyError",
+        )
+    )
     if unreachable:
         raise UserError(
             f"pip could not reach the package index, so the local runtime was not made ({said}); connect, or set "

@@ -37,6 +37,7 @@ def stream(
 
     Raises:
         UserError: when the program does not exist or the log cannot be written.
+
     """
     started = time.monotonic()
     secrets = [env[name] for name in SECRETS if len(env.get(name, "")) >= 4]
@@ -45,7 +46,8 @@ def stream(
 
     def pump(source, sink) -> None:
         try:
-            for line in source:
+            for raw in source:
+                line = raw
                 for secret in secrets:
                     line = line.replace(secret, "****")
                 tail.append(line.rstrip("\n"))
@@ -64,8 +66,16 @@ def stream(
         sink = stack.enter_context(_open_log(log)) if log else None
         try:
             child = subprocess.Popen(
-                list(argv), env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace", start_new_session=True,
+                list(argv),
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
             )
         except OSError as error:
             raise UserError(f"{argv[0]} cannot be run: {error.strerror}.") from error
