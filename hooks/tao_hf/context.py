@@ -72,6 +72,16 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
     }
 
 
+def backbone_module(model_name: str) -> str:
+    """Return the name of a model's own module in ``backbone_v2``; never that of the function it registers."""
+    return f"hf_{model_name}"
+
+
+def backbone_file(model_name: str) -> str:
+    """Return the name of the file of `backbone_module`."""
+    return f"{backbone_module(model_name)}.py"
+
+
 def generated_files(root: Path, names: Mapping[str, str]) -> list[str]:
     """Return the paths, relative to the working directory, of the files that rendering writes for a model."""
     files = []
@@ -103,7 +113,6 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     task = yaml.safe_load(task_file.read_text(encoding="utf-8"))
     height, width = height_and_width(answers["image_size"])
-    backbone_module = f"hf_{model_name}"
     names = {
         "task": task,
         "task_room": room,
@@ -120,8 +129,8 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "onnx_inputs": task["onnx_inputs"],
         "onnx_outputs": task["onnx_outputs"],
         "backbone_type": model_name,
-        "backbone_module": backbone_module,
-        "backbone_file": f"{backbone_module}.py",
+        "backbone_module": backbone_module(model_name),
+        "backbone_file": backbone_file(model_name),
     }
     names["model_record"] = {
         "model_name": model_name,
@@ -135,7 +144,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "preprocess": names["pre"],
         "onnx_inputs": names["onnx_inputs"],
         "onnx_outputs": names["onnx_outputs"],
-        "backbone": {"module": backbone_module, "names": [names["backbone_type"]]},
+        "backbone": {"module": names["backbone_module"], "names": [names["backbone_type"]]},
         "branch_name": answers["branch_name"],
         "files": generated_files(root, {"model_name": model_name, "backbone_file": names["backbone_file"]}),
     }

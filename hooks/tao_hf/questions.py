@@ -11,10 +11,9 @@ from typing import Any
 
 import yaml
 
-from tao_hf import branches, context, findings_table, inspection, phase2, sources
+from tao_hf import branches, context, findings_table, inspection, phase2, runner, sources
 from tao_hf.errors import UserError
-from tao_hf.model_name import model_name_problem
-from tao_hf.progress import step
+from tao_hf.model_name import free_name, model_name_problem
 from tao_hf.rendering import one_line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -110,12 +109,17 @@ def explore_workspace(
         ``repos`` (where each repository comes from) and ``reference_model`` (TAO's own model for the task).
     """
     workdir = Path(str(dst_path)).absolute()
-    with step("Looking for the TAO repositories"):
-        resolved = sources.resolve(workdir, tao_version, tao_source, base_branch)
+    resolved = sources.resolve(workdir, tao_version, tao_source, base_branch)
     _say(sources.describe(resolved))
     explored = _explored(workdir, resolved, findings["task_type"])
     _say(phase2.render(explored))
     return {"repos": resolved, "reference_model": explored["reference"]["model"]}
+
+
+def suggest_name(dst_path: Any, findings: Mapping[str, Any], workspace: Mapping[str, Any]) -> str:
+    """Return a name for the model that nothing in the repositories has yet."""
+    explored = _explored(Path(str(dst_path)).absolute(), workspace["repos"], findings["task_type"])
+    return free_name(findings["suggested_name"], explored)
 
 
 def default_branch(dst_path: Any, model_name: str) -> str:
@@ -201,6 +205,10 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     )
     if problem:
         raise UserError(problem)
+    names = {"model_name": answers["model_name"], "backbone_file": context.backbone_file(answers["model_name"])}
+    taken = sources.collisions(answers["workspace"]["repos"], context.generated_files(ROOT, names))
+    if taken and answers["model_name"] not in runner.models(workdir):
+        raise UserError(f"{taken[0]} is in the repository already: choose another model_name.")
     branches.check(workdir, answers["branch_name"], answers["base_branch"])
     if not conf["pretend"]:
         # Copier removes a destination it made itself when a task fails; what failed its tests must stay to be looked at.
@@ -209,4 +217,6 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     return {"strategy": context.strategy_rooms(ROOT)[0] if strategy == "auto" else strategy}
 
 
-FUNCTIONS = (task_types, welcome, inspect_model, explore_workspace, default_branch, problem_when_asked, preflight)
+FUNCTIONS = (
+    task_types, welcome, inspect_model, explore_workspace, suggest_name, default_branch, problem_when_asked, preflight,
+)
