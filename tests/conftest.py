@@ -1,0 +1,26 @@
+"""What every test shares: the hooks on the path, and the one interpreter that has PyTorch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "hooks"))
+sys.path.insert(0, str(ROOT / "tests"))
+
+from tao_hf.errors import UserError  # noqa: E402
+from tao_hf.runtime import get_runtime  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def runtime_python() -> Path:
+    """Return the local runtime's interpreter, building the runtime first when there is none yet."""
+    runtime = get_runtime("local")
+    try:
+        runtime.prepare()
+    except UserError as error:
+        pytest.fail(f"the local runtime cannot be built: {error}")
+    return runtime.python
