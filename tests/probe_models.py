@@ -89,7 +89,7 @@ def good(out: Path) -> None:
         ConvNextForImageClassification(
             ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 3, 1], image_size=64, **names(5))
         ),
-        ConvNextImageProcessor(size={"shortest_edge": 64}, crop_pct=0.875),
+        ConvNextImageProcessor(size={"shortest_edge": 64}, crop_pct=0.875, resample=3),
     )
     save(
         "swin",
@@ -105,7 +105,7 @@ def good(out: Path) -> None:
         ResNetForImageClassification(
             ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", **names(7))
         ),
-        ConvNextImageProcessor(size={"shortest_edge": 384}),
+        ConvNextImageProcessor(size={"shortest_edge": 384}, resample=3),
     )
     save(
         "deit",
@@ -164,7 +164,9 @@ def good(out: Path) -> None:
         EfficientNetForImageClassification(
             EfficientNetConfig(image_size=32, width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=320, **names(3))
         ),
-        EfficientNetImageProcessor(size=square, rescale_offset=True, rescale_factor=1 / 127.5, include_top=True),
+        EfficientNetImageProcessor(
+            size=square, rescale_offset=True, rescale_factor=1 / 127.5, include_top=True, resample=3
+        ),
     )
     save(
         "mobilevit",
@@ -177,7 +179,7 @@ def good(out: Path) -> None:
                 **names(3),
             )
         ),
-        MobileViTImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}),
+        MobileViTImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}, resample=3),
     )
     save(
         "yolos",

@@ -323,6 +323,8 @@ def _closest(
 def _run(processor: Any, picture: Any) -> Any:
     import numpy
 
+    if picture.mode == "L":  # transformers 4 takes grayscale only as an array with a channel axis
+        picture = numpy.asarray(picture)[:, :, None]
     values = processor(images=picture, return_tensors="np")["pixel_values"]
     array = numpy.asarray(values[0], dtype="float32")
     return array[None] if array.ndim == 2 else array
