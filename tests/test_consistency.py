@@ -82,41 +82,64 @@ MUTATIONS = {
     "schema: unknown key": ("schema_keys", replace(SPEC, "    lr: ", "    learning_rate: "), f"{SPEC}:"),
     "schema: wrong type": ("schema_keys", setting(SPEC, "num_epochs", "many"), f"{SPEC}:"),
     "schema: deploy spec": (
-        "schema_keys", replace(f"{DEPLOY}/specs/inference.yaml", "  batch_size:", "  batchsize:"), "inference.yaml:",
+        "schema_keys",
+        replace(f"{DEPLOY}/specs/inference.yaml", "  batch_size:", "  batchsize:"),
+        "inference.yaml:",
     ),
     "schema: section gone": (
         "schema_keys",
-        replace(f"{CORE}/default_config.py", "    quantize: ModelQuantizationConfig", "    quantise: ModelQuantizationConfig"),
+        replace(
+            f"{CORE}/default_config.py",
+            "    quantize: ModelQuantizationConfig",
+            "    quantise: ModelQuantizationConfig",
+        ),
         "lacks the section quantize",
     ),
     "head width in the spec": ("head_in_channels", setting(SPEC, "in_channels", "64"), f"{SPEC}:"),
     "head width in the mapping": (
-        "head_in_channels", replace(f"{CORE}/model_params_mapping.py", ": 32", ": 48"), "model_params_mapping.py:",
+        "head_in_channels",
+        replace(f"{CORE}/model_params_mapping.py", ": 32", ": 48"),
+        "model_params_mapping.py:",
     ),
     "backbone not mapped": (
-        "head_in_channels", replace(f"{CORE}/model_params_mapping.py", MODEL, "other"), "model_params_mapping.py:",
+        "head_in_channels",
+        replace(f"{CORE}/model_params_mapping.py", MODEL, "other"),
+        "model_params_mapping.py:",
     ),
     "checkpoint name in the code": (
-        "checkpoint_name", replace(f"{PYTORCH}/model/{MODEL}_pl_model.py", f'"{MODEL}_model"', '"model"'), "_pl_model.py:",
+        "checkpoint_name",
+        replace(f"{PYTORCH}/model/{MODEL}_pl_model.py", f'"{MODEL}_model"', '"model"'),
+        "_pl_model.py:",
     ),
     "checkpoint name in the spec": (
         "checkpoint_name",
-        replace(SPEC, f"export:\n  results_dir: ${{results_dir}}/export\n  gpu_id: 0\n  checkpoint: ${{results_dir}}/train/{MODEL}_model_latest",
-                f"export:\n  results_dir: ${{results_dir}}/export\n  gpu_id: 0\n  checkpoint: ${{results_dir}}/train/{MODEL}_latest"),
+        replace(
+            SPEC,
+            f"gpu_id: 0\n  checkpoint: ${{results_dir}}/train/{MODEL}_model_",
+            f"checkpoint: ${{results_dir}}/train/{MODEL}_",
+        ),
         "export.checkpoint",
     ),
     "mean in the training spec": ("normalization", setting(SPEC, "mean", "[0.6, 0.4, 0.3]"), "inference.yaml:"),
     "std in inference": (
-        "normalization", setting(f"{DEPLOY}/specs/inference.yaml", "std", "[0.9, 0.3, 0.4]"), "inference.yaml:",
+        "normalization",
+        setting(f"{DEPLOY}/specs/inference.yaml", "std", "[0.9, 0.3, 0.4]"),
+        "inference.yaml:",
     ),
     "std in evaluation": (
-        "normalization", setting(f"{DEPLOY}/specs/evaluate.yaml", "std", "[0.9, 0.3, 0.4]"), "evaluate.yaml:",
+        "normalization",
+        setting(f"{DEPLOY}/specs/evaluate.yaml", "std", "[0.9, 0.3, 0.4]"),
+        "evaluate.yaml:",
     ),
     "mean in calibration": (
-        "normalization", setting(f"{DEPLOY}/specs/gen_trt_engine.yaml", "mean", "[0.9, 0.4, 0.3]"), "gen_trt_engine.yaml:",
+        "normalization",
+        setting(f"{DEPLOY}/specs/gen_trt_engine.yaml", "mean", "[0.9, 0.4, 0.3]"),
+        "gen_trt_engine.yaml:",
     ),
     "calibration with ImageNet's numbers": (
-        "normalization", replace(f"{DEPLOY}/engine_builder.py", "def set_calibrator(", "def unused("), "preprocess_mode='torch'",
+        "normalization",
+        replace(f"{DEPLOY}/engine_builder.py", "def set_calibrator(", "def unused("),
+        "preprocess_mode='torch'",
     ),
     "numbers in the code": (
         "normalization",
@@ -129,21 +152,30 @@ MUTATIONS = {
         "evaluate.yaml:",
     ),
     "crop": (
-        "preprocessing", setting(f"{DEPLOY}/specs/inference.yaml", "center_crop", "true"), "inference.yaml:",
+        "preprocessing",
+        setting(f"{DEPLOY}/specs/inference.yaml", "center_crop", "true"),
+        "inference.yaml:",
     ),
     "image size": (
-        "preprocessing", setting(f"{DEPLOY}/specs/gen_trt_engine.yaml", "img_size", "[32, 24]"), "gen_trt_engine.yaml:",
+        "preprocessing",
+        setting(f"{DEPLOY}/specs/gen_trt_engine.yaml", "img_size", "[32, 24]"),
+        "gen_trt_engine.yaml:",
     ),
     "ONNX input": (
-        "onnx_names", replace(f"{PYTORCH}/utils/onnx_export.py", 'INPUT_NAMES = ["input"]', 'INPUT_NAMES = ["images"]'), "input_names",
+        "onnx_names",
+        replace(f"{PYTORCH}/utils/onnx_export.py", 'INPUT_NAMES = ["input"]', 'INPUT_NAMES = ["images"]'),
+        "input_names",
     ),
     "ONNX output": (
-        "onnx_names", replace(f"{PYTORCH}/utils/onnx_export.py", 'OUTPUT_NAMES = ["output"]', 'OUTPUT_NAMES = ["logits"]'), "output_names",
+        "onnx_names",
+        replace(f"{PYTORCH}/utils/onnx_export.py", 'OUTPUT_NAMES = ["output"]', 'OUTPUT_NAMES = ["logits"]'),
+        "output_names",
     ),
     "bare engine in a spec": (
         "deploy_fields",
         lambda root: (root / DEPLOY / "specs/inference.yaml").write_text(
-            (root / DEPLOY / "specs/inference.yaml").read_text().replace("  trt_engine:", "  # trt_engine:"), encoding="utf-8"
+            (root / DEPLOY / "specs/inference.yaml").read_text().replace("  trt_engine:", "  # trt_engine:"),
+            encoding="utf-8",
         ),
         "inference.trt_engine is missing",
     ),
@@ -154,48 +186,80 @@ MUTATIONS = {
     ),
     "ONNX file handed on": (
         "onnx_file",
-        replace(SPEC, "gen_trt_engine:\n  onnx_file: ${export.results_dir}", "gen_trt_engine:\n  onnx_file: ${results_dir}/onnx"),
+        replace(
+            SPEC,
+            "gen_trt_engine:\n  onnx_file: ${export.results_dir}",
+            "gen_trt_engine:\n  onnx_file: ${results_dir}/onnx",
+        ),
         "gen_trt_engine.onnx_file",
     ),
     "results chain": (
-        "results_chain", setting(SPEC, "trt_engine", f"/tmp/trt/{MODEL}.engine"), "gen_trt_engine.trt_engine",
+        "results_chain",
+        setting(SPEC, "trt_engine", f"/elsewhere/trt/{MODEL}.engine"),
+        "gen_trt_engine.trt_engine",
     ),
     "export height": ("input_size", setting(SPEC, "input_height", "32"), "export.input_height"),
     "export width": ("input_size", setting(SPEC, "input_width", "24"), "export.input_width"),
     "export channels": ("input_size", setting(SPEC, "input_channel", "1"), "export.input_channel"),
     "entrypoint of the trainer": (
         "entrypoint_imports",
-        replace(f"{PYTORCH}/entrypoint/{MODEL}.py", "nvidia_tao_pytorch.core.entrypoint", "nvidia_tao_deploy.cv.common.entrypoint.entrypoint_hydra"),
+        replace(
+            f"{PYTORCH}/entrypoint/{MODEL}.py",
+            "nvidia_tao_pytorch.core.entrypoint",
+            "nvidia_tao_deploy.cv.common.entrypoint.entrypoint_hydra",
+        ),
         f"{PYTORCH}/entrypoint",
     ),
     "entrypoint of the deployment": (
         "entrypoint_imports",
-        replace(f"{DEPLOY}/entrypoint/{MODEL}.py", "nvidia_tao_deploy.cv.common.entrypoint.entrypoint_hydra", "nvidia_tao_pytorch.core.entrypoint"),
+        replace(
+            f"{DEPLOY}/entrypoint/{MODEL}.py",
+            "nvidia_tao_deploy.cv.common.entrypoint.entrypoint_hydra",
+            "nvidia_tao_pytorch.core.entrypoint",
+        ),
         f"{DEPLOY}/entrypoint",
     ),
     "hydra_runner of the deployment": (
         "hydra_imports",
-        replace(f"{DEPLOY}/scripts/evaluate.py", "nvidia_tao_deploy.cv.common.hydra.hydra_runner", "nvidia_tao_pytorch.core.hydra.hydra_runner"),
+        replace(
+            f"{DEPLOY}/scripts/evaluate.py",
+            "nvidia_tao_deploy.cv.common.hydra.hydra_runner",
+            "nvidia_tao_pytorch.core.hydra.hydra_runner",
+        ),
         "scripts/evaluate.py:",
     ),
     "another schema": (
         "hydra_imports",
-        replace(f"{PYTORCH}/scripts/train.py", f"nvidia_tao_core.config.{MODEL}", "nvidia_tao_pytorch.config.classification_pyt"),
+        replace(
+            f"{PYTORCH}/scripts/train.py",
+            f"nvidia_tao_core.config.{MODEL}",
+            "nvidia_tao_pytorch.config.classification_pyt",
+        ),
         "scripts/train.py:",
     ),
     "spec that is not there": (
-        "hydra_imports", replace(f"{DEPLOY}/scripts/inference.py", 'config_name="inference"', 'config_name="infer"'), "inference.py:",
+        "hydra_imports",
+        replace(f"{DEPLOY}/scripts/inference.py", 'config_name="inference"', 'config_name="infer"'),
+        "inference.py:",
     ),
     "monitor_status of the trainer": (
         "monitor_imports",
-        replace(f"{PYTORCH}/scripts/export.py", "nvidia_tao_pytorch.core.decorators.workflow", "nvidia_tao_deploy.cv.common.decorators"),
+        replace(
+            f"{PYTORCH}/scripts/export.py",
+            "nvidia_tao_pytorch.core.decorators.workflow",
+            "nvidia_tao_deploy.cv.common.decorators",
+        ),
         "scripts/export.py:",
     ),
     "mode of another subtask": (
-        "monitor_imports", replace(f"{PYTORCH}/scripts/evaluate.py", 'mode="evaluate"', 'mode="train"'), "scripts/evaluate.py:",
+        "monitor_imports",
+        replace(f"{PYTORCH}/scripts/evaluate.py", 'mode="evaluate"', 'mode="train"'),
+        "scripts/evaluate.py:",
     ),
     "another class list": (
-        "classes_file", replace(f"{DEPLOY}/utils/labels.py", '"classes.txt")', '"labels.txt")'), "labels.txt",
+        "classes_file",
+        replace(f"{DEPLOY}/utils/labels.py", '"classes.txt")', '"labels.txt")'),
+        "labels.txt",
     ),
     "class list setting": (
         "classes_file",
@@ -210,7 +274,9 @@ MUTATIONS = {
     "init of the scripts": ("init_files", delete(f"{DEPLOY}/scripts/__init__.py"), f"{DEPLOY}/scripts/__init__.py"),
     "init of the schema": ("init_files", delete(f"{CORE}/__init__.py"), f"{CORE}/__init__.py"),
     "console command of the trainer": (
-        "console_scripts", replace("tao-pytorch/setup.py", f"'{MODEL}=", "'other="), "tao-pytorch/setup.py",
+        "console_scripts",
+        replace("tao-pytorch/setup.py", f"'{MODEL}=", "'other="),
+        "tao-pytorch/setup.py",
     ),
     "console command of the deployment": (
         "console_scripts",
@@ -229,7 +295,11 @@ MUTATIONS = {
     ),
     "backbone not imported": (
         "backbone_registered",
-        replace("tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/__init__.py", f"backbone_v2.hf_{MODEL} import", "backbone_v2.vit import"),
+        replace(
+            "tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/__init__.py",
+            f"backbone_v2.hf_{MODEL} import",
+            "backbone_v2.vit import",
+        ),
         "does not import",
     ),
     "no dynamic axis": (
@@ -243,7 +313,9 @@ MUTATIONS = {
         "axis 0 of output",
     ),
     "another axis": (
-        "dynamic_batch", replace(f"{PYTORCH}/utils/onnx_export.py", '{0: "batch_size"}', '{1: "batch_size"}'), "no axis 0",
+        "dynamic_batch",
+        replace(f"{PYTORCH}/utils/onnx_export.py", '{0: "batch_size"}', '{1: "batch_size"}'),
+        "no axis 0",
     ),
 }
 
@@ -291,7 +363,9 @@ def test_the_command_writes_json_and_ends_with_1_on_a_finding(workdir: Path, tmp
     setting(SPEC, "input_height", "32")(workdir)
     out = tmp_path / "findings.json"
     script = [sys.executable, str(INSIDE / "consistency.py")]
-    done = subprocess.run([*script, str(workdir), MODEL, "--json", str(out)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*script, str(workdir), MODEL, "--json", str(out)], capture_output=True, text=True, check=False
+    )
     findings = json.loads(out.read_text(encoding="utf-8"))["findings"]
     assert done.returncode == 1, done.stderr
     assert [finding["item"] for finding in findings if not finding["ok"]] == ["input_size"]

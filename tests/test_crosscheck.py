@@ -27,7 +27,9 @@ def write(path: Path, body: Rows, classes: list[str] | None = None) -> Path:
     return path
 
 
-def compare(tmp_path: Path, native: Rows, deployed: Rows, precision: str = "FP32", **kwargs: list[str]) -> tuple[int, dict]:
+def compare(
+    tmp_path: Path, native: Rows, deployed: Rows, precision: str = "FP32", **kwargs: list[str]
+) -> tuple[int, dict]:
     """Run the script and return its exit status and its JSON."""
     left, right = write(tmp_path / "native.csv", native), write(tmp_path / "deployed.csv", deployed, **kwargs)
     out = tmp_path / "out.json"
@@ -40,15 +42,23 @@ def compare(tmp_path: Path, native: Rows, deployed: Rows, precision: str = "FP32
 def test_equal_predictions_pass_in_any_order(tmp_path: Path) -> None:
     code, result = compare(tmp_path, rows(), rows()[::-1])
     assert code == 0
-    assert (result["images"], result["agreement"], result["max_abs_diff"], result["precision"]) == (200, 1.0, 0.0, "FP32")
+    assert (result["images"], result["agreement"], result["max_abs_diff"], result["precision"]) == (
+        200,
+        1.0,
+        0.0,
+        "FP32",
+    )
 
 
-@pytest.mark.parametrize(("shift", "precision", "code"), [
-    (0.003, "FP32", 0),  # 1e-3 x scale 4
-    (0.005, "FP32", 1),
-    (0.1, "FP16", 0),  # 3e-2 x scale 4
-    (0.13, "FP16", 1),
-])
+@pytest.mark.parametrize(
+    ("shift", "precision", "code"),
+    [
+        (0.003, "FP32", 0),  # 1e-3 x scale 4
+        (0.005, "FP32", 1),
+        (0.1, "FP16", 0),  # 3e-2 x scale 4
+        (0.13, "FP16", 1),
+    ],
+)
 def test_the_largest_difference_is_measured_against_the_scale(
     tmp_path: Path, shift: float, precision: str, code: int
 ) -> None:
@@ -57,7 +67,9 @@ def test_the_largest_difference_is_measured_against_the_scale(
     assert result["max_abs_diff"] == pytest.approx(shift)
 
 
-@pytest.mark.parametrize(("flipped", "precision", "code"), [(1, "FP32", 0), (2, "FP32", 1), (4, "FP16", 0), (5, "FP16", 1)])
+@pytest.mark.parametrize(
+    ("flipped", "precision", "code"), [(1, "FP32", 0), (2, "FP32", 1), (4, "FP16", 0), (5, "FP16", 1)]
+)
 def test_labels_must_agree(tmp_path: Path, flipped: int, precision: str, code: int) -> None:
     other = rows()
     for row in other[:flipped]:
@@ -67,16 +79,19 @@ def test_labels_must_agree(tmp_path: Path, flipped: int, precision: str, code: i
     assert result["agreement"] == pytest.approx(1 - flipped / 200)
 
 
-@pytest.mark.parametrize(("body", "names", "said"), [
-    (rows()[1:], None, "same images: 1 only native, 0 only deployed"),
-    ([*rows(), ["/data/extra.png", 1, 2, "dog", 0.7]], None, "same images: 0 only native, 1 only deployed"),
-    ([*rows(), rows()[0]], None, "a second time"),
-    ([], None, "same images"),
-    ([["/data/000.png", "nan", 1, "cat", 0.5]], None, "not finite"),
-    ([["/data/000.png", "high", 1, "cat", 0.5]], None, "not a number"),
-    ([["/data/000.png", 1, "cat", 0.5]], None, "columns"),
-    (rows(), ["dog", "cat"], "class columns"),
-])
+@pytest.mark.parametrize(
+    ("body", "names", "said"),
+    [
+        (rows()[1:], None, "same images: 1 only native, 0 only deployed"),
+        ([*rows(), ["/data/extra.png", 1, 2, "dog", 0.7]], None, "same images: 0 only native, 1 only deployed"),
+        ([*rows(), rows()[0]], None, "a second time"),
+        ([], None, "same images"),
+        ([["/data/000.png", "nan", 1, "cat", 0.5]], None, "not finite"),
+        ([["/data/000.png", "high", 1, "cat", 0.5]], None, "not a number"),
+        ([["/data/000.png", 1, "cat", 0.5]], None, "columns"),
+        (rows(), ["dog", "cat"], "class columns"),
+    ],
+)
 def test_files_that_cannot_be_compared_fail_with_the_reason(
     tmp_path: Path, body: Rows, names: list[str] | None, said: str
 ) -> None:

@@ -32,7 +32,14 @@ def test_the_keys_are_those_of_the_contract(fresh: dict, tmp_path: Path) -> None
     report.save(finish(fresh), tmp_path)
     stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert list(stored) == [
-        "model_name", "task_type", "hf_model_id", "runtime", "stand_ins", "steps", "metrics", "cross_check"
+        "model_name",
+        "task_type",
+        "hf_model_id",
+        "runtime",
+        "stand_ins",
+        "steps",
+        "metrics",
+        "cross_check",
     ]
     assert all(list(step) == ["id", "title", "status", "seconds", "reason", "log"] for step in stored["steps"])
     assert set(stored["metrics"]) == {"native", "deployed"}

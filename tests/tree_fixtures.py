@@ -1,7 +1,7 @@
 """A working directory with one rendered classifier, small enough to copy for every test.
 
-The model's files are the template's own output. What lies around them, tao-core's field helpers and base classes and the
-files that patches extend, is cut down to what those files touch.
+The model's files are the template's own output. What lies around them, tao-core's field helpers and base classes and
+the files that patches extend, is cut down to what those files touch.
 """
 
 from __future__ import annotations
@@ -115,16 +115,16 @@ class CommonExperimentConfig:
     results_dir: Optional[str] = None
 '''
 
-QUANTIZATION = '''
+QUANTIZATION = """
 from dataclasses import dataclass
 
 
 @dataclass
 class ModelQuantizationConfig:
     backend: str = "modelopt"
-'''
+"""
 
-SETUP = '''from setuptools import setup
+SETUP = """from setuptools import setup
 
 setup(
     name="{package}",
@@ -134,7 +134,7 @@ setup(
         ]
     }},
 )
-'''
+"""
 
 BACKBONES = '''"""Backbones."""
 from nvidia_tao_pytorch.cv.backbone_v2.registry import BACKBONE_REGISTRY
@@ -170,7 +170,9 @@ def build(root: Path) -> Path:
         render_fixtures.render(repo, names, root / repo)
     scratch = root / ".tao-hf"
     shutil.copytree(
-        render_fixtures.ROOT / "hooks" / "tao_hf", scratch / "lib" / "tao_hf", ignore=shutil.ignore_patterns("__pycache__")
+        render_fixtures.ROOT / "hooks" / "tao_hf",
+        scratch / "lib" / "tao_hf",
+        ignore=shutil.ignore_patterns("__pycache__"),
     )
     shutil.copy(render_fixtures.ROOT / "hooks" / "tao-hf", root / "tao-hf")
     (scratch / MODEL).mkdir()

@@ -48,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     test = commands.add_parser(
         "test",
         help="run a model's tests and write its report",
-        description="Run the consistency check, the unit tests and lint; with --full also the whole chain from training "
-        "to the TensorRT engine. A full test writes .tao-hf/MODEL/results/ anew.",
+        description="Run the consistency check, the unit tests and lint; with --full the whole chain from training to "
+        "the TensorRT engine as well. A full test writes .tao-hf/MODEL/results/ anew.",
     )
     test.add_argument("model", metavar="MODEL")
     test.add_argument("--full", action="store_true", help="also train, evaluate, export, build and compare")
@@ -140,7 +140,11 @@ def _branch(folder: Path) -> str:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), "symbolic-ref", "--quiet", "--short", "HEAD"],
-            capture_output=True, text=True, timeout=10, check=False, env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
         )
     except (OSError, subprocess.SubprocessError):
         return "–"

@@ -18,8 +18,9 @@ def plain(text: object) -> str:
     return "".join(character for character in " ".join(str(text).split()) if character.isprintable())
 
 
-def new_report(info: dict[str, Any], runtime: str, stand_ins: Sequence[str], steps: Sequence[tuple[str, str]],
-               precision: str) -> dict[str, Any]:
+def new_report(
+    info: dict[str, Any], runtime: str, stand_ins: Sequence[str], steps: Sequence[tuple[str, str]], precision: str
+) -> dict[str, Any]:
     """Return the report as it stands before the first step: every step skipped because it was not reached.
 
     Args:
@@ -28,6 +29,7 @@ def new_report(info: dict[str, Any], runtime: str, stand_ins: Sequence[str], ste
         stand_ins: names of the stand-ins that take the place of NVIDIA's packages.
         steps: (id, title) of every step, in order.
         precision: precision of the TensorRT engine, "FP32" or "FP16".
+
     """
     return {
         "model_name": info["model_name"],
@@ -44,8 +46,9 @@ def new_report(info: dict[str, Any], runtime: str, stand_ins: Sequence[str], ste
     }
 
 
-def set_step(report: dict[str, Any], step_id: str, status: str, *, seconds: float = 0.0, reason: str = "",
-             log: str | None = None) -> None:
+def set_step(
+    report: dict[str, Any], step_id: str, status: str, *, seconds: float = 0.0, reason: str = "", log: str | None = None
+) -> None:
     """Record how a step ended.
 
     Args:
@@ -58,6 +61,7 @@ def set_step(report: dict[str, Any], step_id: str, status: str, *, seconds: floa
 
     Raises:
         ValueError: unknown status or step, or a failed or skipped step without a reason.
+
     """
     if status not in STATUSES:
         raise ValueError(f"unknown status {status!r}")

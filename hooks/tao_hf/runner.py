@@ -16,7 +16,7 @@ from typing import Any
 from tao_hf import progress, report
 from tao_hf.errors import UserError
 from tao_hf.runtime import Runtime, get_runtime
-from tao_hf.steps import STEPS, ArtifactMissing, Command, Job, Step, StepFailed, check_data, check_settings
+from tao_hf.steps import STEPS, Command, Job, MissingArtifactError, Step, StepError, check_data, check_settings
 
 SHOWN_LINES, SHOWN_WIDTH = 15, 200
 NOT_QUICK = "part of the full test only (./tao-hf test MODEL --full)"
@@ -89,21 +89,23 @@ class _Log:
     def cause(self) -> str:
         """Return the line that says best why a command failed: the last one naming an error, else the last one."""
         lines = [line.strip() for line in self.tail if line.strip()]
-        return next((line for line in reversed(lines) if _ERROR_LINE.match(line)), lines[-1] if lines else "no output")[:300]
+        return next((line for line in reversed(lines) if _ERROR_LINE.match(line)), lines[-1] if lines else "no output")[
+            :300
+        ]
 
 
 def _execute(step: Step, job: Job, log: _Log) -> str:
-    """Run the step's commands and its gate; return the gate's note or raise StepFailed."""
+    """Run the step's commands and its gate; return the gate's note or raise StepError."""
     failures = [_execute_command(step, command, job, log) for command in step.commands(job)]
     failure = next(filter(None, failures), "")
     if failure and not step.explains:
-        raise StepFailed(failure)
+        raise StepError(failure)
     try:
         note = step.gate(job)
-    except (OSError, ValueError, KeyError, SyntaxError, csv.Error, ArtifactMissing) as error:
-        raise StepFailed(failure or f"{error}") from error
+    except (OSError, ValueError, KeyError, SyntaxError, csv.Error, MissingArtifactError) as error:
+        raise StepError(failure or f"{error}") from error
     if failure:
-        raise StepFailed(failure)
+        raise StepError(failure)
     return note
 
 
@@ -125,6 +127,7 @@ def run_step(step: Step, job: Job, *, quiet: bool = False) -> tuple[str, str, fl
 
     Returns:
         status ("passed" or "failed"), reason (the gate's note, or why it failed), seconds.
+
     """
     shown = progress.Step(step.title)
     path = job.logs / f"{step.id}.log"
@@ -136,7 +139,7 @@ def run_step(step: Step, job: Job, *, quiet: bool = False) -> tuple[str, str, fl
     try:
         note = _execute(step, job, log)
         log.close()
-    except (StepFailed, UserError) as error:
+    except (StepError, UserError) as error:
         log.line(f"failed: {error}")
         shown.end("✗", str(error))
         if not quiet:
@@ -185,6 +188,7 @@ def run_tests(
     Raises:
         UserError: no such model, a setting or dataset that cannot be used, or no runtime.
         KeyboardInterrupt: after the report was written.
+
     """
     workdir = Path(workdir).resolve()
     info = load_model(workdir, model)
@@ -213,6 +217,7 @@ def check_model(workdir: Path, model: str, *, runtime: Runtime | None = None) ->
 
     Raises:
         UserError: no such model, no runtime, or the check could not be run.
+
     """
     workdir = Path(workdir).resolve()
     info = load_model(workdir, model)

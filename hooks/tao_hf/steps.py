@@ -1,7 +1,7 @@
 """The test steps of a generated model, one Step object each, numbered as in the porting procedure.
 
-A step says what it runs (commands), in which isolation context, and how its artifacts prove that it worked (gate). A new
-step is a new object in STEPS; the runner and the report know nothing but this list.
+A step says what it runs (commands), in which isolation context, and how its artifacts prove that it worked (gate). A
+new step is a new object in STEPS; the runner and the report know nothing but this list.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import json
 import math
 import re
 import shutil
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from tao_hf.errors import UserError
 from tao_hf.runtime import Runtime
@@ -31,11 +31,11 @@ SETTING = re.compile(r"^[A-Za-z_]\w*(\.\w+)*=", re.ASCII)
 SAFE_PATH = re.compile(r"^[\w./+@:,=~-]+$")
 
 
-class StepFailed(Exception):
+class StepError(Exception):
     """A step did not do what it should; the text says what is wrong, for the report."""
 
 
-class ArtifactMissing(StepFailed):
+class MissingArtifactError(StepError):
     """What a step should have written is not there, so a failed command's own words say more."""
 
 
@@ -52,6 +52,7 @@ class Job:
         precision: "FP32" or "FP16", of the TensorRT engine.
         metrics: "native" and "deployed" results.json once evaluated.
         cross_check: images, agreement, max_abs_diff, precision once compared.
+
     """
 
     workdir: Path
@@ -115,10 +116,11 @@ class Step:
         title: what a person reads.
         context: "inspect", "pytorch" or "deploy", for commands that name none.
         commands: what runs, one after the other, all of them even when one fails.
-        gate: reads the artifacts and raises StepFailed, or returns a short note on what it found (may be empty).
+        gate: reads the artifacts and raises StepError, or returns a short note on what it found (may be empty).
         needs: ids of the steps without which this one cannot work.
         quick: whether the quick test runs it too.
         explains: whether the gate tells better than the last line of output why a command failed.
+
     """
 
     id: str
@@ -162,7 +164,7 @@ def _images(folder: Path) -> int:
 
 def _needs_file(path: Path, what: str) -> Path:
     if not path.is_file() or path.stat().st_size == 0:
-        raise ArtifactMissing(f"{what} is missing or empty: {path.name}")
+        raise MissingArtifactError(f"{what} is missing or empty: {path.name}")
     return path
 
 
@@ -179,7 +181,7 @@ def _consistency_gate(job: Job) -> str:
     findings = json.loads(found.read_text(encoding="utf-8"))["findings"]
     broken = [finding["title"] for finding in findings if not finding["ok"]]
     if broken:
-        raise StepFailed(f"{len(broken)} of {len(findings)} items are broken: {'; '.join(broken)}")
+        raise StepError(f"{len(broken)} of {len(findings)} items are broken: {'; '.join(broken)}")
     return f"{len(findings)} items agree"
 
 
@@ -203,22 +205,22 @@ def _pytest(job: Job, step_id: str, repo: str, tests: Sequence[str], *options: s
 
 def _pytest_gate(job: Job, step_id: str) -> str:
     report = _needs_file(job.logs / f"{step_id}.xml", "the test report")
-    cases = list(ElementTree.parse(report).getroot().iter("testcase"))
+    cases = list(ElementTree.parse(report).getroot().iter("testcase"))  # noqa: S314 (pytest wrote it just now)
     bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     skipped = sum(case.find("skipped") is not None for case in cases)
     if bad:
         trouble = bad[0].find("failure") if bad[0].find("failure") is not None else bad[0].find("error")
         first = f"{bad[0].get('name')}: {(trouble.get('message') or '').strip()[:200]}"
-        raise StepFailed(f"{len(bad)} of {len(cases)} tests failed; the first is {first}")
+        raise StepError(f"{len(bad)} of {len(cases)} tests failed; the first is {first}")
     if len(cases) == skipped:
-        raise ArtifactMissing(f"no test ran ({skipped} skipped)")
+        raise MissingArtifactError(f"no test ran ({skipped} skipped)")
     return f"{len(cases) - skipped} tests passed" + (f", {skipped} skipped" if skipped else "")
 
 
 def _core_tests(job: Job) -> list[str]:
     root = job.workdir / "tao-core"
     found = (path for folder in ("tests", "nvidia_tao_core") for path in (root / folder).rglob("test_*.py"))
-    return sorted(path.relative_to(root).as_posix() for path in found if job.model in path.parts + (path.stem[5:],))
+    return sorted(path.relative_to(root).as_posix() for path in found if job.model in (*path.parts, path.stem[5:]))
 
 
 def _core(job: Job) -> list[Command]:
@@ -268,7 +270,7 @@ def _lint(job: Job) -> list[Command]:
 def _lint_gate(job: Job) -> str:
     count = sum(map(len, _python_files(job).values()))
     if not count:
-        raise StepFailed("none of the model's generated Python files is there any more")
+        raise StepError("none of the model's generated Python files is there any more")
     return f"{count} files clean"
 
 
@@ -323,8 +325,8 @@ def _spec(job: Job, name: str) -> str:
 def _prepare(job: Job) -> list[Command]:
     for path in (job.inside(), job.runtime.path(job.dataset)):
         if not SAFE_PATH.match(path):
-            raise StepFailed(
-                f"TAO's launcher cannot take a path with blanks or quotes; move {path} to one with letters and digits only"
+            raise StepError(
+                f"TAO's launcher cannot take a path with blanks or quotes; move {path} to a plainer one"
             )
     shutil.rmtree(job.results, ignore_errors=True)  # an old checkpoint would make the training resume
     job.results.mkdir(parents=True)
@@ -338,7 +340,9 @@ def _prepare(job: Job) -> list[Command]:
         argv += ["--height", height, "--width", width, "--channels", str(job.info["channels"])]
         commands.append(Command(argv))
     values = _spec_values(job, classes, batch=8)
-    specs = [{"base": job.inside(_base_spec(job, name)), "out": _spec(job, name), "values": values[name]} for name in values]
+    specs = [
+        {"base": job.inside(_base_spec(job, name)), "out": _spec(job, name), "values": values[name]} for name in values
+    ]
     task = {"model": job.model, "settings": list(job.settings), "specs": specs}
     (job.results / "specs.json").write_text(json.dumps(task, indent=2) + "\n", encoding="utf-8")
     argv = ["python", job.tool("specs.py"), job.inside(".tao-hf", job.model, "results", "specs.json")]
@@ -350,7 +354,7 @@ def _prepare_gate(job: Job) -> str:
         _needs_file(job.results / "specs" / f"{name}.yaml", "the run's spec file")
     count = _images(job.dataset / "test")
     if not count:
-        raise StepFailed(f"no images under {job.dataset / 'test'}")
+        raise StepError(f"no images under {job.dataset / 'test'}")
     kind = "your dataset" if job.data else "a synthetic dataset"
     return f"{kind}, {count} test images"
 
@@ -374,7 +378,9 @@ def _csv_gate(folder: str) -> Callable[[Job], str]:
             rows = [row["img_name"] for row in csv.DictReader(file) if row.get("img_name")]
         count = _images(job.dataset / "test")
         if len(rows) != count or len(set(rows)) != count:
-            raise StepFailed(f"result.csv holds {len(rows)} rows ({len(set(rows))} images), the test split {count} images")
+            raise StepError(
+                f"result.csv holds {len(rows)} rows ({len(set(rows))} images), the test split {count} images"
+            )
         return f"{count} images"
 
     return gate
@@ -386,7 +392,7 @@ def _metrics_gate(folder: str, side: str) -> Callable[[Job], str]:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            raise StepFailed("results.json is not valid JSON") from None
+            raise StepError("results.json is not valid JSON") from None
         numbers = {
             key: value
             for key, value in (found.items() if isinstance(found, dict) else ())
@@ -394,13 +400,13 @@ def _metrics_gate(folder: str, side: str) -> Callable[[Job], str]:
         }
         scores = {key: value for key, value in numbers.items() if key != "num_images"}
         if not scores or not all(map(math.isfinite, numbers.values())):
-            raise StepFailed("results.json holds no metric, or one that is not finite")
+            raise StepError("results.json holds no metric, or one that is not finite")
         count = _images(job.dataset / "test")
         if numbers.get("num_images", count) != count:
-            raise StepFailed(f"results.json counts {numbers['num_images']} images, the test split holds {count}")
+            raise StepError(f"results.json counts {numbers['num_images']} images, the test split holds {count}")
         other = job.metrics["native"]
         if side == "deployed" and other and not (scores.keys() & other.keys()):
-            raise StepFailed("native and deployed results.json have no metric in common")
+            raise StepError("native and deployed results.json have no metric in common")
         job.metrics[side] = numbers
         name, value = next(iter(scores.items()))
         return f"{name} {value:.4f}"
@@ -413,14 +419,16 @@ def _cross_check(job: Job) -> list[Command]:
         job.inside(".tao-hf", job.model, "results", folder, "result.csv") for folder in ("inference", "trt_inference")
     )
     out = job.inside(".tao-hf", job.model, "logs", "23.json")
-    return [Command(["python", job.tool("crosscheck.py"), native, deployed, "--precision", job.precision, "--json", out])]
+    return [
+        Command(["python", job.tool("crosscheck.py"), native, deployed, "--precision", job.precision, "--json", out])
+    ]
 
 
 def _cross_check_gate(job: Job) -> str:
     result = json.loads(_needs_file(job.logs / "23.json", "the comparison").read_text(encoding="utf-8"))
     job.cross_check = {key: result[key] for key in ("images", "agreement", "max_abs_diff", "precision")}
     if result["problems"]:
-        raise StepFailed("; ".join(result["problems"]))
+        raise StepError("; ".join(result["problems"]))
     return f"{result['agreement']:.2%} same label, largest difference {result['max_abs_diff']:.3g}"
 
 
@@ -436,35 +444,68 @@ STEPS: tuple[Step, ...] = (
     Step("20", "Lint", "pytorch", _lint, _lint_gate, quick=True),
     Step("22.prepare", "Data and spec files", "pytorch", _prepare, _prepare_gate, ("17",)),
     Step(
-        "22.train", "Train", "pytorch", _command("train", "experiment_spec"),
-        _file_gate("train/{model}_model_latest.pth", "the checkpoint"), ("22.prepare",),
+        "22.train",
+        "Train",
+        "pytorch",
+        _command("train", "experiment_spec"),
+        _file_gate("train/{model}_model_latest.pth", "the checkpoint"),
+        ("22.prepare",),
     ),
     Step(
-        "22.evaluate", "Evaluate", "pytorch", _command("evaluate", "experiment_spec"),
-        _metrics_gate("evaluate", "native"), ("22.train",),
+        "22.evaluate",
+        "Evaluate",
+        "pytorch",
+        _command("evaluate", "experiment_spec"),
+        _metrics_gate("evaluate", "native"),
+        ("22.train",),
     ),
     Step(
-        "22.inference", "Inference", "pytorch", _command("inference", "experiment_spec"),
-        _csv_gate("inference"), ("22.train",),
+        "22.inference",
+        "Inference",
+        "pytorch",
+        _command("inference", "experiment_spec"),
+        _csv_gate("inference"),
+        ("22.train",),
     ),
     Step(
-        "22.export", "Export to ONNX", "pytorch", _command("export", "experiment_spec"),
-        _file_gate("export/{model}.onnx", "the ONNX file"), ("22.train",),
+        "22.export",
+        "Export to ONNX",
+        "pytorch",
+        _command("export", "experiment_spec"),
+        _file_gate("export/{model}.onnx", "the ONNX file"),
+        ("22.train",),
     ),
     Step(
-        "22.gen_trt_engine", "Build the TensorRT engine", "deploy", _command("gen_trt_engine", "gen_trt_engine"),
-        _file_gate("trt/{model}.engine", "the engine"), ("22.export",),
+        "22.gen_trt_engine",
+        "Build the TensorRT engine",
+        "deploy",
+        _command("gen_trt_engine", "gen_trt_engine"),
+        _file_gate("trt/{model}.engine", "the engine"),
+        ("22.export",),
     ),
     Step(
-        "22.trt_inference", "TensorRT inference", "deploy", _command("inference", "inference"),
-        _csv_gate("trt_inference"), ("22.gen_trt_engine",),
+        "22.trt_inference",
+        "TensorRT inference",
+        "deploy",
+        _command("inference", "inference"),
+        _csv_gate("trt_inference"),
+        ("22.gen_trt_engine",),
     ),
     Step(
-        "22.trt_evaluate", "TensorRT evaluation", "deploy", _command("evaluate", "evaluate"),
-        _metrics_gate("trt_evaluate", "deployed"), ("22.gen_trt_engine",),
+        "22.trt_evaluate",
+        "TensorRT evaluation",
+        "deploy",
+        _command("evaluate", "evaluate"),
+        _metrics_gate("trt_evaluate", "deployed"),
+        ("22.gen_trt_engine",),
     ),
     Step(
-        "23", "Native against deployed", "deploy", _cross_check, _cross_check_gate,
-        ("22.inference", "22.trt_inference"), explains=True,
+        "23",
+        "Native against deployed",
+        "deploy",
+        _cross_check,
+        _cross_check_gate,
+        ("22.inference", "22.trt_inference"),
+        explains=True,
     ),
 )

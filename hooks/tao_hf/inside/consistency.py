@@ -3,8 +3,8 @@
     python consistency.py WORKDIR MODEL --json OUT
 
 Runs inside the runtime, after rendering and after a person's edits. One function per item of the porting procedure's
-cross-phase checklist. Files are read (YAML, syntax trees), never run; only the config schema is imported. Ends with 0 when
-all items hold, 1 when one does not, 2 when there is no such model.
+cross-phase checklist. Files are read (YAML, syntax trees), never run; only the config schema is imported. Ends with 0
+when all items hold, 1 when one does not, 2 when there is no such model.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from model_tree import MISSING, RESULTS, Module, Tree, UnreadableError, dotted, keyword
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from model_tree import MISSING, RESULTS, Module, Spec, Tree, Unreadable, dotted, keyword
 
 SECTIONS = ("model", "dataset", "train", "evaluate", "inference", "export", "gen_trt_engine", "quantize")
 # What tao-deploy's classification builder assumes in each preprocess_mode.
@@ -47,6 +47,7 @@ class Finding:
         title: what should hold, in words.
         ok: whether it does.
         detail: every problem on a line of its own: file:line, what is wrong, what to change; empty when ok.
+
     """
 
     item: str
@@ -56,7 +57,7 @@ class Finding:
 
 
 def schema_keys(tree: Tree) -> Iterator[str]:
-    """Every key of the specs is a field of ExperimentConfig and its value fits."""
+    """Check that every key of the specs is a field of ExperimentConfig and its value fits."""
     for name in SECTIONS:
         if name not in tree.schema:
             yield f"{tree.core}/default_config.py: ExperimentConfig lacks the section {name}; add it"
@@ -88,18 +89,18 @@ def _is_field(schema: DictConfig, key: str) -> bool:
 
 
 def head_in_channels(tree: Tree) -> Iterator[str]:
-    """model.head.in_channels is what model_params_mapping.py gives for the backbone."""
+    """Check that the head width is what model_params_mapping.py gives for the backbone."""
     mapping = tree.module(f"{tree.core}/model_params_mapping.py")
     expression = mapping.assigned.get("map_params")
     params = mapping.value(expression)
     channels = params.get("head", {}).get("in_channels") if isinstance(params, dict) else None
     if not isinstance(channels, dict):
-        yield f"{mapping.at(expression)}: map_params must be a literal {{'head': {{'in_channels': {{backbone: width}}}}}}"
+        yield f"{mapping.at(expression)}: map_params must be {{'head': {{'in_channels': {{backbone: width}}}}}}"
         return
     spec = tree.train_spec
     backbone, width = (tree.setting(spec, key) for key in ("model.backbone.type", "model.head.in_channels"))
     if backbone not in channels:
-        yield f"{mapping.at(expression)}: has no width for the backbone {backbone} of {spec.at('model.backbone.type')}; add it"
+        yield f"{mapping.at(expression)}: has no width for {backbone} of {spec.at('model.backbone.type')}; add it"
     elif width != channels[backbone]:
         yield (
             f"{spec.at('model.head.in_channels')}: model.head.in_channels is {width}, "
@@ -108,7 +109,7 @@ def head_in_channels(tree: Tree) -> Iterator[str]:
 
 
 def checkpoint_name(tree: Tree) -> Iterator[str]:
-    """The checkpoint that training writes is the one that the spec hands on."""
+    """Check that the checkpoint that training writes is the one that the spec hands on."""
     found = [
         (module, node, module.value(node))
         for module in tree.modules(f"{tree.pytorch}/model")
@@ -117,7 +118,7 @@ def checkpoint_name(tree: Tree) -> Iterator[str]:
     ]
     wanted = f"{tree.model}_model"
     if not found:
-        yield f"{tree.pytorch}/model: nothing sets self.checkpoint_filename; set it to {wanted!r} in the Lightning module"
+        yield f"{tree.pytorch}/model: nothing sets self.checkpoint_filename; set it to {wanted!r}"
         return
     module, node, value = found[0]
     if value != wanted:
@@ -133,7 +134,7 @@ def checkpoint_name(tree: Tree) -> Iterator[str]:
 
 
 def normalization(tree: Tree) -> Iterator[str]:
-    """Mean and std are the same in training, calibration, TensorRT inference and TensorRT evaluation."""
+    """Check that mean and std are the same in training, calibration, TensorRT inference and TensorRT evaluation."""
     yield from _same_settings(tree, ("dataset.augmentation.mean", "dataset.augmentation.std"))
     yield from _builder_normalization(tree)
     yield from _fixed_normalization(tree)
@@ -150,9 +151,13 @@ def _same_settings(tree: Tree, keys: tuple[str, ...]) -> Iterator[str]:
 
 
 def _builder_normalization(tree: Tree) -> Iterator[str]:
-    """A builder that does not calibrate itself must assume the mean and std that the spec holds."""
+    """Check that a builder without calibration of its own assumes the mean and std that the spec holds."""
     modules = tree.modules(tree.deploy)
-    if any(isinstance(node, ast.FunctionDef) and node.name == "set_calibrator" for m in modules for node in ast.walk(m.tree)):
+    if any(
+        isinstance(node, ast.FunctionDef) and node.name == "set_calibrator"
+        for m in modules
+        for node in ast.walk(m.tree)
+    ):
         return
     spec = tree.train_spec
     used = tuple(tree.setting(spec, f"dataset.augmentation.{name}") for name in ("mean", "std"))
@@ -168,7 +173,7 @@ def _builder_normalization(tree: Tree) -> Iterator[str]:
 
 
 def _fixed_normalization(tree: Tree) -> Iterator[str]:
-    """No transform or loader may carry its own numbers."""
+    """Check that no transform or loader carries its own numbers."""
     for module in [*tree.modules(tree.pytorch), *tree.modules(tree.deploy)]:
         for call in module.calls("Normalize", "normalize", "ClassificationLoader"):
             for argument in [*call.args, *(item.value for item in call.keywords if item.arg in NORMALIZE_ARGUMENTS)]:
@@ -181,18 +186,21 @@ def _fixed_normalization(tree: Tree) -> Iterator[str]:
 
 
 def preprocessing(tree: Tree) -> Iterator[str]:
-    """Image size, resize, crop and interpolation are the same in training, calibration and deployment."""
+    """Check that image size, resize, crop and interpolation are the same in training, calibration and deployment."""
     keys = ("dataset.img_size", "dataset.augmentation.resize", "dataset.augmentation.center_crop")
     yield from _same_settings(tree, keys)
 
 
 def onnx_names(tree: Tree) -> Iterator[str]:
-    """The ONNX export names inputs and outputs as the deployment expects."""
+    """Check that the ONNX export names inputs and outputs as the deployment expects."""
     calls = list(_export_calls(tree))
     if not calls:
         yield f"{tree.pytorch}: nothing calls torch.onnx.export"
     for module, call in calls:
-        for argument, wanted in (("input_names", tree.info["onnx_inputs"]), ("output_names", tree.info["onnx_outputs"])):
+        for argument, wanted in (
+            ("input_names", tree.info["onnx_inputs"]),
+            ("output_names", tree.info["onnx_outputs"]),
+        ):
             node = keyword(call, argument)
             value = module.value(node)
             if value is MISSING or list(value or ()) != list(wanted):
@@ -209,7 +217,7 @@ def _export_calls(tree: Tree) -> Iterator[tuple[Module, ast.Call]]:
 
 
 def deploy_fields(tree: Tree) -> Iterator[str]:
-    """The deploy specs and scripts keep ONNX file and engine under their sections."""
+    """Check that the deploy specs and scripts keep ONNX file and engine under their sections."""
     wanted = {
         "gen_trt_engine": ("gen_trt_engine.onnx_file", "gen_trt_engine.trt_engine"),
         "inference": ("inference.trt_engine",),
@@ -233,7 +241,7 @@ def deploy_fields(tree: Tree) -> Iterator[str]:
 
 
 def onnx_file(tree: Tree) -> Iterator[str]:
-    """The ONNX file that export writes is the one that gen_trt_engine reads."""
+    """Check that the ONNX file that export writes is the one that gen_trt_engine reads."""
     spec = tree.train_spec
     written, read = (tree.setting(spec, f"{section}.onnx_file") for section in ("export", "gen_trt_engine"))
     if written != read or not written:
@@ -244,14 +252,14 @@ def onnx_file(tree: Tree) -> Iterator[str]:
 
 
 def results_chain(tree: Tree) -> Iterator[str]:
-    """The paths train, export, trt resolve from results_dir, each below it."""
+    """Check that the paths train, export, trt resolve from results_dir, each below it."""
     spec = tree.train_spec
     chain = {f"{section}.checkpoint": f"{RESULTS}/train/" for section in ("evaluate", "inference", "export")}
     chain |= {"export.onnx_file": f"{RESULTS}/export/", "gen_trt_engine.trt_engine": f"{RESULTS}/trt/"}
     for key, folder in chain.items():
         try:
             path = tree.setting(spec, key)
-        except Unreadable as error:
+        except UnreadableError as error:
             yield f"{error}; write it with ${{results_dir}}"
             continue
         if not str(path or "").startswith(folder):
@@ -263,7 +271,7 @@ def results_chain(tree: Tree) -> Iterator[str]:
 
 
 def input_size(tree: Tree) -> Iterator[str]:
-    """The exported input has the dataset's image size and channels."""
+    """Check that the exported input has the dataset's image size and channels."""
     spec = tree.train_spec
     size = tree.setting(spec, "dataset.img_size")
     height, width = (size, size) if isinstance(size, int) else size
@@ -279,7 +287,7 @@ def input_size(tree: Tree) -> Iterator[str]:
 
 
 def entrypoint_imports(tree: Tree) -> Iterator[str]:
-    """Each entrypoint uses its own repository's launcher."""
+    """Check that each entrypoint uses its own repository's launcher."""
     for repo, folder in ((PYTORCH, tree.pytorch), (DEPLOY, tree.deploy)):
         module = tree.module(f"{folder}/entrypoint/{tree.model}.py")
         imports = module.imports()
@@ -293,7 +301,7 @@ def entrypoint_imports(tree: Tree) -> Iterator[str]:
 
 
 def hydra_imports(tree: Tree) -> Iterator[str]:
-    """Each script uses its own repository's hydra_runner, with the shared schema and a spec that exists."""
+    """Check that each script uses its own repository's hydra_runner, the shared schema and a spec that exists."""
     schema = f"nvidia_tao_core.config.{tree.model}.default_config.ExperimentConfig"
     for repo, folder, specs in ((PYTORCH, tree.pytorch, "experiment_specs"), (DEPLOY, tree.deploy, "specs")):
         for module in tree.scripts(folder):
@@ -309,7 +317,7 @@ def hydra_imports(tree: Tree) -> Iterator[str]:
 
 
 def monitor_imports(tree: Tree) -> Iterator[str]:
-    """Each script reports through its own repository's monitor_status, under its own subtask."""
+    """Check that each script reports through its own repository's monitor_status, under its own subtask."""
     for repo, folder in ((PYTORCH, tree.pytorch), (DEPLOY, tree.deploy)):
         for module in tree.scripts(folder):
             origin, node = module.imports().get("monitor_status", ("nowhere", None))
@@ -324,7 +332,7 @@ def monitor_imports(tree: Tree) -> Iterator[str]:
 
 
 def classes_file(tree: Tree) -> Iterator[str]:
-    """Training and deployment read the same classes.txt, in its own order."""
+    """Check that training and deployment read the same classes.txt, in its own order."""
     yield from _same_settings(tree, ("dataset.classes_file", "dataset.root_dir"))
     names: dict[str, set[str]] = {}
     for folder in (tree.pytorch, tree.deploy):
@@ -348,7 +356,9 @@ def _class_readers(module: Module) -> list[ast.FunctionDef]:
         function
         for function in ast.walk(module.tree)
         if isinstance(function, ast.FunctionDef)
-        and any(isinstance(node, ast.Attribute) and node.attr in ("classes_file", "root_dir") for node in ast.walk(function))
+        and any(
+            isinstance(node, ast.Attribute) and node.attr in ("classes_file", "root_dir") for node in ast.walk(function)
+        )
         and _file_names(function)
     ]
 
@@ -357,23 +367,26 @@ def _file_names(function: ast.FunctionDef) -> set[str]:
     return {
         node.value
         for node in ast.walk(function)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".txt")
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.endswith(".txt")
         and not any(character.isspace() for character in node.value)
     }
 
 
 def init_files(tree: Tree) -> Iterator[str]:
-    """Every package folder has an __init__.py."""
+    """Check that every package folder has an __init__.py."""
     for folder in (tree.core, tree.pytorch, tree.deploy):
         holders = {path.parent for path in (tree.root / folder).rglob("*.py")} | {tree.root / folder}
         holders |= {tree.root / folder / "scripts"} if folder != tree.core else set()
         for holder in sorted(holders):
             if not (holder / "__init__.py").is_file():
-                yield f"{(holder / '__init__.py').relative_to(tree.root).as_posix()}: is missing; add it (it may be empty)"
+                name = (holder / "__init__.py").relative_to(tree.root).as_posix()
+                yield f"{name}: is missing; add it (it may be empty)"
 
 
 def console_scripts(tree: Tree) -> Iterator[str]:
-    """Both setup.py register the model's console command, and it has a main()."""
+    """Check that both setup.py register the model's console command, and it has a main()."""
     for repo, folder in ((PYTORCH, tree.pytorch), (DEPLOY, tree.deploy)):
         setup = tree.module(f"{folder.partition('/')[0]}/setup.py")
         wanted = f"{tree.model}={repo}.cv.{tree.model}.entrypoint.{tree.model}:main"
@@ -389,7 +402,7 @@ def console_scripts(tree: Tree) -> Iterator[str]:
 
 
 def backbone_registered(tree: Tree) -> Iterator[str]:
-    """The backbone that the spec names is registered, imported and listed in backbone_v2."""
+    """Check that the backbone that the spec names is registered, imported and listed in backbone_v2."""
     folder = f"tao-pytorch/{PYTORCH}/cv/backbone_v2"
     spec = tree.train_spec
     backbone = tree.setting(spec, "model.backbone.type")
@@ -420,7 +433,7 @@ def _registered(module: Module) -> set[str]:
 
 
 def dynamic_batch(tree: Tree) -> Iterator[str]:
-    """A batch size of -1 exports a dynamic batch axis for every input and output."""
+    """Check that a batch size of -1 exports a dynamic batch axis for every input and output."""
     spec = tree.train_spec
     if tree.setting(spec, "export.batch_size") != -1:
         return
@@ -430,7 +443,9 @@ def dynamic_batch(tree: Tree) -> Iterator[str]:
         axes, shapes = keyword(call, "dynamic_axes"), keyword(call, "dynamic_shapes")
         node = axes if axes is not None else shapes
         expression = module.assigned.get(dotted(node), node) if node is not None else None
-        dicts = [item for item in ast.walk(expression) if isinstance(item, (ast.Dict, ast.DictComp))] if expression else []
+        dicts = (
+            [item for item in ast.walk(expression) if isinstance(item, (ast.Dict, ast.DictComp))] if expression else []
+        )
         first_axis = [item for item in dicts if isinstance(item, ast.Dict) and _has_key(item, 0)]
         named = _named_axes(module, dicts) if axes is not None else wanted
         if not first_axis:
@@ -485,6 +500,7 @@ def check(root: Path, model: str) -> list[Finding]:
     Args:
         root: the working directory.
         model: name of a model in it.
+
     """
     info = json.loads((root / ".tao-hf" / model / "model.json").read_text(encoding="utf-8"))
     tree = Tree(root, model, info)
@@ -493,10 +509,16 @@ def check(root: Path, model: str) -> list[Finding]:
         problems: list[str] = []
         try:
             problems.extend(item(tree))
-        except Unreadable as error:
+        except UnreadableError as error:
             problems.append(str(error))
-        findings.append(Finding(item.__name__, item.__doc__.splitlines()[0].rstrip("."), not problems, "\n".join(problems)))
+        findings.append(Finding(item.__name__, _title(item), not problems, "\n".join(problems)))
     return findings
+
+
+def _title(item: Callable[[Tree], Iterator[str]]) -> str:
+    """Return what an item's docstring says should hold."""
+    words = item.__doc__.splitlines()[0].removeprefix("Check that ").rstrip(".")
+    return words[0].upper() + words[1:]
 
 
 def main() -> int:

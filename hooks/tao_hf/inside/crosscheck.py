@@ -34,6 +34,7 @@ def read_results(path: Path) -> tuple[list[str], dict[str, tuple[str, list[float
 
     Raises:
         CrossCheckError: no such file, wrong columns, a number that is not finite, or an image listed twice.
+
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -64,6 +65,7 @@ def compare(native: Path, deployed: Path, precision: str = "FP32") -> dict[str, 
 
     Raises:
         CrossCheckError: the files cannot be compared (see read_results), or differ in classes or images.
+
     """
     classes, left = read_results(native)
     other_classes, right = read_results(deployed)
@@ -79,8 +81,8 @@ def compare(native: Path, deployed: Path, precision: str = "FP32") -> dict[str, 
     if not left:
         raise CrossCheckError("the result files hold no image")
     agreement = sum(left[name][0] == right[name][0] for name in left) / len(left)
-    difference = max(abs(a - b) for name in left for a, b in zip(left[name][1], right[name][1]))
-    scale = max(1.0, max(abs(value) for _, logits in left.values() for value in logits))
+    difference = max(abs(a - b) for name in left for a, b in zip(left[name][1], right[name][1], strict=True))
+    scale = max(1.0, *(abs(value) for _, logits in left.values() for value in logits))
     least, most = LIMITS[precision][0], LIMITS[precision][1] * scale
     problems = []
     if agreement < least:
@@ -108,14 +110,21 @@ def main() -> int:
     try:
         result = compare(args.native, args.deployed, args.precision)
     except CrossCheckError as error:
-        result = {"images": None, "agreement": None, "max_abs_diff": None, "precision": args.precision,
-                  "problems": [str(error)]}
+        result = {
+            "images": None,
+            "agreement": None,
+            "max_abs_diff": None,
+            "precision": args.precision,
+            "problems": [str(error)],
+        }
     args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for problem in result["problems"]:
         print(f"native and deployed differ: {problem}")
     if not result["problems"]:
-        print(f"{result['images']} images: {result['agreement']:.2%} of the labels agree, "
-              f"largest difference {result['max_abs_diff']:.3g}")
+        print(
+            f"{result['images']} images: {result['agreement']:.2%} of the labels agree, "
+            f"largest difference {result['max_abs_diff']:.3g}"
+        )
     return 1 if result["problems"] else 0
 
 

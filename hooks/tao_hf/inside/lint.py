@@ -14,8 +14,22 @@ from astroid.manager import AstroidManager
 from pylint.lint import Run
 
 UNREAD = (
-    "fairscale", "fvcore", "lightning", "lightning_fabric", "numpy", "onnx", "onnxruntime", "pandas", "pytorch_lightning",
-    "scipy", "sklearn", "timm", "torch", "torchmetrics", "torchvision", "transformers",
+    "fairscale",
+    "fvcore",
+    "lightning",
+    "lightning_fabric",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "pytorch_lightning",
+    "scipy",
+    "sklearn",
+    "timm",
+    "torch",
+    "torchmetrics",
+    "torchvision",
+    "transformers",
 )
 # hydra_runner turns main(cfg) into main().
 OPTIONS = ["--errors-only", "--score=n", "--signature-mutators=hydra_runner", f"--ignored-modules={','.join(UNREAD)}"]

@@ -19,7 +19,7 @@ RESULTS = "/results"  # stands for the results_dir that the person chooses
 MISSING = object()
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A file of the model is missing or cannot be read; the text is a finding by itself."""
 
 
@@ -30,6 +30,7 @@ class Spec:
         name: path relative to the working directory.
         data: the file's content, interpolations as written.
         lines: line of each dotted key.
+
     """
 
     def __init__(self, root: Path, name: str) -> None:
@@ -41,11 +42,13 @@ class Spec:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             self.data = OmegaConf.create(text)
         except OSError as error:
-            raise Unreadable(f"{name}: cannot be read ({error.strerror}); run copier update to write it again") from error
+            raise UnreadableError(
+                f"{name}: cannot be read ({error.strerror}); run copier update to write it again"
+            ) from error
         except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
-            raise Unreadable(f"{name}: is not valid YAML: {' '.join(str(error).split())}") from error
+            raise UnreadableError(f"{name}: is not valid YAML: {' '.join(str(error).split())}") from error
         if not isinstance(self.data, DictConfig):
-            raise Unreadable(f"{name}:1: must be a mapping of sections")
+            raise UnreadableError(f"{name}:1: must be a mapping of sections")
         self._index(node, "")
 
     def _index(self, node: yaml.Node, prefix: str) -> None:
@@ -72,6 +75,7 @@ class Module:
     Attributes:
         name: path relative to the working directory.
         tree: the parsed file.
+
     """
 
     def __init__(self, root: Path, name: str) -> None:
@@ -80,9 +84,13 @@ class Module:
         try:
             self.tree = ast.parse((root / name).read_text(encoding="utf-8"))
         except OSError as error:
-            raise Unreadable(f"{name}: cannot be read ({error.strerror}); run copier update to write it again") from error
+            raise UnreadableError(
+                f"{name}: cannot be read ({error.strerror}); run copier update to write it again"
+            ) from error
         except (SyntaxError, ValueError) as error:
-            raise Unreadable(f"{name}:{getattr(error, 'lineno', 1) or 1}: is not valid Python ({error})") from error
+            raise UnreadableError(
+                f"{name}:{getattr(error, 'lineno', 1) or 1}: is not valid Python ({error})"
+            ) from error
 
     def at(self, node: ast.AST | None) -> str:
         """Return "file:line" of a node."""
@@ -118,14 +126,20 @@ class Module:
         """The expression last assigned to each plain name or attribute, in module order."""
         found: dict[str, ast.expr] = {}
         for node in ast.walk(self.tree):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+            targets = (
+                node.targets
+                if isinstance(node, ast.Assign)
+                else [node.target]
+                if isinstance(node, ast.AnnAssign)
+                else []
+            )
             for target in targets:
                 if node.value is not None and dotted(target):
                     found[dotted(target)] = node.value
         return found
 
     def value(self, node: ast.AST | None) -> Any:
-        """Return the value of an expression made of literals, names assigned once, and `+`; MISSING for anything else."""
+        """Return the value of an expression made of literals, assigned names and `+`; MISSING for anything else."""
         try:
             return ast.literal_eval(node)
         except (ValueError, TypeError, SyntaxError):
@@ -163,6 +177,7 @@ class Tree:
         root: the working directory.
         model: name of the model.
         info: the model's model.json.
+
     """
 
     root: Path
@@ -193,7 +208,8 @@ class Tree:
     def deploy_specs(self) -> dict[str, Spec]:
         """The deploy specs gen_trt_engine, inference and evaluate."""
         return {
-            name: Spec(self.root, f"{self.deploy}/specs/{name}.yaml") for name in ("gen_trt_engine", "inference", "evaluate")
+            name: Spec(self.root, f"{self.deploy}/specs/{name}.yaml")
+            for name in ("gen_trt_engine", "inference", "evaluate")
         }
 
     @property
@@ -228,7 +244,7 @@ class Tree:
         try:
             return OmegaConf.structured(importlib.import_module(name).ExperimentConfig)
         except Exception as error:  # whatever a person's edit may raise is their finding
-            raise Unreadable(
+            raise UnreadableError(
                 f"{self.core}/default_config.py: ExperimentConfig cannot be used ({type(error).__name__}: {error})"
             ) from error
         finally:
@@ -251,11 +267,12 @@ class Tree:
         """Return the resolved value of a dotted key as a script sees it; None when it is not set ("???", null).
 
         Raises:
-            Unreadable: the value refers to something that is not there.
+            UnreadableError: the value refers to something that is not there.
+
         """
         try:
             value = OmegaConf.select(self.effective(spec), key, throw_on_missing=False)
         except OmegaConfBaseException as error:
             first = str(error).splitlines()[0]
-            raise Unreadable(f"{spec.at(key)}: {key} does not resolve ({first})") from error
+            raise UnreadableError(f"{spec.at(key)}: {key} does not resolve ({first})") from error
         return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

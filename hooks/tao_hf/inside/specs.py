@@ -1,11 +1,11 @@
-"""Write the spec files of one test run: the model's own specs with the run's settings merged in. Runs inside the runtime.
+"""Write the spec files of one test run: the model's own specs with the run's settings. Runs inside the runtime.
 
     python specs.py JOB.json
 
 TAO's launcher joins command-line settings with blanks and splits them again, so a value with a blank or a bracket would
 not survive; in a YAML file it does. JOB.json holds {"model", "settings": ["key=value", …] (the person's, applied last),
-"specs": [{"base": path, "out": path, "values": {"dotted.key": value}}]}. A key that the model's schema does not have, or a
-value of the wrong type, ends with 1 and one sentence.
+"specs": [{"base": path, "out": path, "values": {"dotted.key": value}}]}. A setting that the model's schema does
+not have, or a value of the wrong type, ends with 1 and one sentence.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def parse_settings(settings: list[str], schema: DictConfig) -> DictConfig:
 
     Raises:
         ValueError: the schema has no such key, or the value is of the wrong type.
+
     """
     for setting in settings:
         try:
