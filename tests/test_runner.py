@@ -109,8 +109,8 @@ def test_an_earlier_runs_results_do_not_pass_for_this_ones(workdir: Path) -> Non
     logs = workdir / ".tao-hf" / MODEL / "logs"
     logs.mkdir()
     (logs / "consistency.json").write_text('{"findings": [{"title": "x", "ok": true}]}', encoding="utf-8")
-    found = outcome(run(workdir, [STEPS[0]], {"consistency.py": Reply(2, ["no such model"])}))
-    assert found["consistency"] == ("failed", "exit code 2: no such model")
+    found = outcome(run(workdir, [STEPS[0]], {"consistency.py": Reply(0)}))
+    assert found["consistency"] == ("failed", "the list of findings is missing or empty: consistency.json")
 
 
 def test_an_error_meant_for_the_person_fails_the_step_alone(workdir: Path) -> None:
@@ -220,7 +220,7 @@ class PlayedTao:
         path = self.results / folder / "result.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as file:
-            rows = [[f"{index}.png", 1, 2, "class_1", 0.7] for index in range(count)]
+            rows = [[f"{index % TEST_IMAGES}.png", 1, 2, "class_1", 0.7] for index in range(count)]
             csv.writer(file).writerows([["img_name", "class_0", "class_1", "pred_label", "pred_score"], *rows])
 
     def compared(self, **more: object) -> None:
@@ -319,7 +319,7 @@ def test_a_full_run_starts_from_nothing_or_training_would_resume(tao: PlayedTao)
         ),
         ("gen_trt_engine", lambda tao: None, "22.gen_trt_engine", "engine is missing"),
         ("inference", lambda tao: tao.predictions("inference", 5), "22.inference", "5 rows (5 images)"),
-        ("inference.yaml", lambda tao: tao.predictions("trt_inference", 7), "22.trt_inference", "7 rows"),
+        ("inference.yaml", lambda tao: tao.predictions("trt_inference", 7), "22.trt_inference", "7 rows (6 images)"),
         ("evaluate", lambda tao: tao.metrics("evaluate", loss=math.nan), "22.evaluate", "not finite"),
         ("evaluate", lambda tao: tao.metrics("evaluate", num_images=5), "22.evaluate", "counts 5 images"),
         ("evaluate", lambda tao: tao.write(tao.results / "evaluate/results.json", "{}"), "22.evaluate", "no metric"),
