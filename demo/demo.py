@@ -22,8 +22,8 @@ from tao_hf.runtime import get_runtime  # noqa: E402
 HOME = ROOT / "build" / "demo"
 MODEL = "digits_vit"
 TRAINING = (
-    "train.num_epochs=24",
-    "train.checkpoint_interval=24",
+    "train.num_epochs=16",
+    "train.checkpoint_interval=16",
     "train.optim.lr=0.001",
     "train.optim.warmup_epochs=2",
     "dataset.batch_size=32",

@@ -1,0 +1,171 @@
+"""`copier copy` as a person runs it: what it writes, where, and what it leaves alone."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from copy_fixtures import MODEL, copied, copier_copy, make_vit, own_copy, snapshot, tiny_vit  # noqa: F401
+
+pytestmark = pytest.mark.runtime
+REPOS = ("tao-core", "tao-pytorch", "tao-deploy")
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    """Return what git prints."""
+    return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+def test_every_listed_file_is_there_and_compiles(copied: Path) -> None:  # noqa: F811
+    files = json.loads((copied / ".tao-hf" / MODEL / "model.json").read_text(encoding="utf-8"))["files"]
+    assert len([file for file in files if file.endswith(".py")]) > 30
+    for file in files:
+        text = (copied / file).read_text(encoding="utf-8")
+        assert "{{" not in text.replace("${{", "") and "{%" not in text, f"{file} holds template residue"
+        if file.endswith(".py"):
+            ast.parse(text, file)
+        if file.endswith((".yaml", ".yml")):
+            assert yaml.safe_load(text)
+
+
+def test_seed_layout(copied: Path) -> None:  # noqa: F811
+    expected = f"""
+    tao-core/nvidia_tao_core/config/{MODEL}/__init__.py
+    tao-core/nvidia_tao_core/config/{MODEL}/default_config.py
+    tao-core/nvidia_tao_core/config/{MODEL}/model_params_mapping.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/model/{MODEL}.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/model/{MODEL}_pl_model.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/model/utils.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/dataloader/dataset.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/dataloader/augmentation.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/dataloader/pl_{MODEL}_data_module.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/scripts/train.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/scripts/evaluate.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/scripts/inference.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/scripts/export.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/scripts/convert.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/entrypoint/{MODEL}.py
+    tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/experiment_specs/experiment_spec.yaml
+    tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{MODEL}.py
+    tao-pytorch/tests/cv_unit_test/{MODEL}/conftest.py
+    tao-pytorch/tests/cv_unit_test/{MODEL}/test_trainer.py
+    tao-pytorch/tests/cv_unit_test/{MODEL}/test_model.py
+    tao-pytorch/tests/cv_unit_test/{MODEL}/test_dataloader.py
+    tao-pytorch/tests/cv_unit_test/{MODEL}/test_config.py
+    tao-pytorch/tests/cv_unit_test/{MODEL}/test_export.py
+    tao-deploy/nvidia_tao_deploy/cv/{MODEL}/entrypoint/{MODEL}.py
+    tao-deploy/nvidia_tao_deploy/cv/{MODEL}/scripts/gen_trt_engine.py
+    tao-deploy/nvidia_tao_deploy/cv/{MODEL}/scripts/inference.py
+    tao-deploy/nvidia_tao_deploy/cv/{MODEL}/scripts/evaluate.py
+    tao-deploy/nvidia_tao_deploy/cv/{MODEL}/specs/gen_trt_engine.yaml
+    tao-deploy/nvidia_tao_deploy/cv/{MODEL}/specs/inference.yaml
+    tao-deploy/nvidia_tao_deploy/cv/{MODEL}/specs/evaluate.yaml
+    tao-deploy/tests/{MODEL}/test_{MODEL}.py
+    """.split()
+    assert [file for file in expected if not (copied / file).is_file()] == []
+
+
+def test_repositories_hold_the_model_and_nothing_else_new(copied: Path) -> None:  # noqa: F811
+    branches = {git("branch", "--show-current", cwd=copied / repo).strip() for repo in REPOS}
+    assert branches == {f"feature/add-{MODEL.replace('_', '-')}"}
+    changed = {repo: git("diff", "--name-only", cwd=copied / repo).split() for repo in REPOS}
+    assert changed == {
+        "tao-core": [],
+        "tao-pytorch": ["nvidia_tao_pytorch/cv/backbone_v2/__init__.py", "setup.py"],
+        "tao-deploy": ["setup.py"],
+    }
+    for repo in REPOS:
+        untracked = git("ls-files", "--others", "--exclude-standard", cwd=copied / repo).split()
+        assert untracked and all(MODEL in path or path == "pytest.ini" for path in untracked), untracked
+        assert git("remote", cwd=copied / repo).strip() == "", "an embedded repository must have no remote"
+
+
+def test_answers_are_all_that_rendering_needs(copied: Path) -> None:  # noqa: F811
+    answers = yaml.safe_load((copied / ".tao-hf" / MODEL / "answers.yml").read_text(encoding="utf-8"))
+    public = "hf_model_id model_name task_type image_size num_labels strategy runtime tao_source tao_version"
+    assert set(public.split()) | {"branch_name", "base_branch", "run_tests", "findings"} <= set(answers)
+    assert answers["findings"]["model_type"] == "vit"
+
+
+def test_second_copy_changes_nothing(own_copy: Path, tiny_vit: Path) -> None:  # noqa: F811
+    before = snapshot(own_copy, without=(".git", "bin", "logs", "__pycache__", "lib", "standins"))
+    done = copier_copy(own_copy, tiny_vit, model_name=MODEL)
+    assert done.returncode == 0, done.stdout
+    assert snapshot(own_copy, without=(".git", "bin", "logs", "__pycache__", "lib", "standins")) == before
+
+
+def test_edits_of_a_person_are_not_overwritten(own_copy: Path, tiny_vit: Path) -> None:  # noqa: F811
+    edited = own_copy / f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/utils/optimization.py"
+    text = edited.read_text(encoding="utf-8") + "\n# mine\n"
+    edited.write_text(text, encoding="utf-8")
+    done = copier_copy(own_copy, tiny_vit, model_name=MODEL)
+    assert done.returncode != 0
+    assert "optimization.py" in done.stdout
+    assert edited.read_text(encoding="utf-8") == text
+
+
+def test_two_models_side_by_side(own_copy: Path, runtime_python: Path, tmp_path: Path) -> None:  # noqa: F811
+    first = snapshot(own_copy / f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}")
+    other = make_vit(runtime_python, tmp_path / "other", ["cat", "dog", "bird"], size=[16, 24])
+    done = copier_copy(own_copy, other, model_name="other_vit")
+    assert done.returncode == 0, done.stdout
+    assert snapshot(own_copy / f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}") == first
+    setup = (own_copy / "tao-pytorch/setup.py").read_text(encoding="utf-8")
+    assert f"'{MODEL}=" in setup and "'other_vit=" in setup
+    assert git("branch", "--show-current", cwd=own_copy / "tao-core").strip() == "feature/add-tiny-vit"
+    listed = subprocess.run(["./tao-hf", "status"], cwd=own_copy, capture_output=True, text=True, check=True).stdout
+    assert MODEL in listed and "other_vit" in listed
+    record = json.loads((own_copy / ".tao-hf/workdir.json").read_text(encoding="utf-8"))
+    assert {repo["source"] for repo in record["repos"].values()} == {"embedded"}, "where they came from is kept"
+
+
+def test_failing_tests_leave_everything_in_place(tiny_vit: Path, tmp_path: Path) -> None:  # noqa: F811
+    workdir = tmp_path / "workdir"
+    broken = tmp_path / "sitecustomize"
+    broken.mkdir()
+    first = copier_copy(workdir, tiny_vit, model_name=MODEL)
+    assert first.returncode == 0, first.stdout
+    backbone = workdir / f"tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{MODEL}.py"
+    backbone.write_text(backbone.read_text(encoding="utf-8").replace(".logits", ".no_such_output"), encoding="utf-8")
+    kept = backbone.read_text(encoding="utf-8")
+    tested = subprocess.run(
+        ["./tao-hf", "test", MODEL], cwd=workdir, capture_output=True, text=True, check=False
+    )
+    assert tested.returncode == 1
+    assert backbone.read_text(encoding="utf-8") == kept
+    report = json.loads((workdir / ".tao-hf" / MODEL / "report.json").read_text(encoding="utf-8"))
+    states = {step["id"]: step["status"] for step in report["steps"]}
+    assert states["18"] == "failed" and states["consistency"] == "passed"
+    assert all(step["reason"] for step in report["steps"] if step["status"] != "passed")
+
+
+def test_copy_exits_non_zero_when_tests_fail_and_keeps_the_model(tiny_vit: Path, tmp_path: Path) -> None:  # noqa: F811
+    """The workdir holds a clone whose registry is broken: rendering works, the generated tests cannot."""
+    workdir = tmp_path / "workdir"
+    assert copier_copy(workdir, tiny_vit, model_name=MODEL).returncode == 0
+    shutil.rmtree(workdir / ".tao-hf" / MODEL)
+    shutil.rmtree(workdir / "tao-core/nvidia_tao_core/config" / MODEL)
+    registry = workdir / "tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/registry.py"
+    registry.write_text("BACKBONE_REGISTRY = None\n", encoding="utf-8")
+    done = copier_copy(workdir, tiny_vit, model_name="second_vit", run_tests="quick")
+    assert done.returncode != 0
+    assert "everything is still in place" in done.stdout
+    assert (workdir / "tao-core/nvidia_tao_core/config/second_vit/default_config.py").is_file()
+    assert (workdir / ".tao-hf/second_vit/report.md").is_file()
+
+
+def test_real_preprocessing_reaches_all_specs(copied: Path) -> None:  # noqa: F811
+    specs = [
+        copied / f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/experiment_specs/experiment_spec.yaml",
+        copied / f"tao-deploy/nvidia_tao_deploy/cv/{MODEL}/specs/inference.yaml",
+        copied / f"tao-deploy/nvidia_tao_deploy/cv/{MODEL}/specs/evaluate.yaml",
+    ]
+    for spec in specs:
+        augmentation = yaml.safe_load(spec.read_text(encoding="utf-8"))["dataset"]["augmentation"]
+        assert augmentation["mean"] == [0.5, 0.5, 0.5] and augmentation["std"] == [0.5, 0.5, 0.5]
+        assert augmentation["resize"]["interpolation"] == "bilinear"
