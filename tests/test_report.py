@@ -114,3 +114,12 @@ def test_a_report_that_is_not_one_counts_as_none(tmp_path: Path) -> None:
     for text in ("{", "[]", "{}"):
         (tmp_path / "report.json").write_text(text, encoding="utf-8")
         assert report.load(tmp_path) is None
+
+
+def test_the_table_says_once_why_many_steps_were_skipped(fresh: dict) -> None:
+    table = report.summary_table(fresh)
+    assert "– tao-core tests … Native against deployed (3 steps): not reached" in table
+    report.set_step(fresh, "17", "failed", reason="exit code 1")
+    lines = report.summary_table(fresh).splitlines()
+    assert any("✗ tao-core tests" in line and "exit code 1" in line for line in lines)
+    assert any("– Train" in line and line.endswith("not reached") for line in lines)

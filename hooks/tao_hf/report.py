@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -176,14 +177,22 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _step_line(step: dict[str, Any], width: int) -> str:
+    seconds = f"{step['seconds']:7.1f}s" if step["status"] != "skipped" else " " * 8
+    return f"  {MARKS[step['status']]} {step['title']:<{width}} {seconds}  {step['reason']}".rstrip()
+
+
 def summary_table(report: dict[str, Any]) -> str:
     """Return the short table shown at the end of a run: steps, metrics, cross-check, stand-ins, verdict."""
     width = max(len(step["title"]) for step in report["steps"])
     lines = [f"{report['model_name']} ({report['task_type']}, from {plain(report['hf_model_id'])})", ""]
-    for step in report["steps"]:
-        seconds = f"{step['seconds']:7.1f}s" if step["status"] != "skipped" else " " * 8
-        note = f"  {step['reason']}" if step["reason"] else ""
-        lines.append(f"  {MARKS[step['status']]} {step['title']:<{width}} {seconds}{note}")
+    for (status, reason), group in groupby(report["steps"], lambda step: (step["status"], step["reason"])):
+        steps = list(group)
+        if status == "skipped" and len(steps) > 2:
+            span = f"{steps[0]['title']} … {steps[-1]['title']}"
+            lines.append(f"  {MARKS[status]} {span} ({len(steps)} steps): {reason}")
+        else:
+            lines += [_step_line(step, width) for step in steps]
     rows = _metric_rows(report)
     if rows:
         names = max(6, *(len(name) for name, _, _ in rows))

@@ -19,7 +19,7 @@ from tao_hf.runtime import Runtime, get_runtime
 from tao_hf.steps import STEPS, Command, Job, MissingArtifactError, Step, StepError, check_data, check_settings
 
 SHOWN_LINES, SHOWN_WIDTH = 15, 200
-NOT_QUICK = "part of the full test only (./tao-hf test MODEL --full)"
+NOT_QUICK = "part of the full test only: ./tao-hf test MODEL --full"
 _HOW = {"failed": "failed", "skipped": "was skipped", "": "was not run"}
 _ERROR_LINE = re.compile(r"^(E\s+)?([\w.]*(Error|Exception|Interrupt)\b|ERROR\b|error:)")
 
