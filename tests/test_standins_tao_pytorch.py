@@ -1,11 +1,10 @@
-"""What generated code sees of tao-pytorch: the same tests on our stand-in and, when a clone can be had, on the real one."""
+"""What generated code sees of tao-pytorch: the stand-in and, when a clone can be had, the real one."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -157,9 +156,229 @@ args, rest = command_line_parser(argparse.ArgumentParser("tiny"), subtasks)
 launch(vars(args), rest, subtasks, network="tiny")
 """
 
+INSIDE = r'''
+"""Runs the sections below, each with a dictionary ``found`` of its own, and prints all of them."""
+
+import json
+import os
+import traceback
+
+
+def refused(action, *kinds):
+    try:
+        action()
+    except kinds as error:
+        return type(error).__name__
+    return None
+
+
+SECTIONS = {}
+
+
+def section(function):
+    SECTIONS[function.__name__] = function
+
+
+@section
+def core(found):
+    import torch
+    from omegaconf import OmegaConf
+    from tiny.model import Experiment, Line
+    from nvidia_tao_pytorch.core.initialize_experiments import (
+        initialize_evaluation_experiment, initialize_inference_experiment, initialize_train_experiment,
+    )
+    from nvidia_tao_pytorch.core.cookbooks.tlt_pytorch_cookbook import TLTPyTorchCookbook
+    from nvidia_tao_pytorch.core.types.nvdsinfer import BaseNvDSPropertyConfig
+    from nvidia_tao_pytorch.core.utilities import encrypt_onnx, update_results_dir, write_classes_file
+    from nvidia_tao_pytorch.core.utils.ptm_utils import StateDictAdapter, load_pretrained_weights
+
+    def spec(**train):
+        return OmegaConf.merge(OmegaConf.structured(Experiment), {"results_dir": "core", "train": train})
+
+    found["no devices"] = refused(lambda: initialize_evaluation_experiment(spec()), KeyError)
+    os.environ["TAO_VISIBLE_DEVICES"] = "0, 2"
+    cfg = spec()
+    cfg.evaluate.checkpoint = "a.pth"
+    path, kwargs = initialize_evaluation_experiment(cfg, "key")
+    found["evaluate"] = [path, sorted(kwargs), kwargs["devices"], cfg.evaluate.num_gpus]
+    found["passphrase"] = TLTPyTorchCookbook.get_passphrase()
+    found["inference"] = sorted(initialize_inference_experiment(spec())[1])
+    for name in ("checkpoint_interval", "validation_interval"):
+        too_long = spec(num_epochs=2, **{name: 3})
+        found[name] = refused(lambda: initialize_train_experiment(too_long), AssertionError)
+
+    os.makedirs("core", exist_ok=True)  # a status logger wants its directory
+    unnamed = Line(spec())
+    unnamed.checkpoint_filename = None
+    found["unnamed"] = refused(unnamed.configure_callbacks, NotImplementedError)
+
+    cfg = spec()
+    found["results"] = update_results_dir(cfg, "train").train.results_dir
+    cfg = OmegaConf.structured(Experiment)
+    cfg.results_dir = None
+    found["no results"] = refused(lambda: update_results_dir(cfg, "train"), ValueError)
+
+    found["classes"] = write_classes_file("made/classes.txt", ["b", "a"], "\n")
+    found["classes text"] = open("made/classes.txt", encoding="utf-8").read()
+    found["deepstream"] = str(BaseNvDSPropertyConfig(network_type=1, labelfile_path="labels.txt"))
+    wrong = BaseNvDSPropertyConfig(infer_dims=[5, 8, 8])
+    found["deepstream refused"] = refused(lambda: str(wrong), AssertionError)
+
+    adapter = StateDictAdapter()
+    adapter.add("tiny", "model.")
+    found["adapter twice"] = refused(lambda: adapter.add("tiny", "x."), ValueError)
+    found["adapter unknown"] = refused(lambda: adapter.get("other"), ValueError)
+    weights = {"model.a": torch.ones(1), "model.model.b": torch.ones(1), "c": torch.ones(1)}
+    torch.save({"tao_model": "tiny", "state_dict": weights}, "tao.pth")
+    found["adapted"] = sorted(load_pretrained_weights("tao.pth", weights_only=True, ptm_adapter=adapter))
+    torch.save({"model": {"module.a": torch.ones(1)}}, "public.pth")
+    parse = lambda state: {name.upper(): value for name, value in state.items()}
+    found["parsed"] = sorted(load_pretrained_weights("public.pth", parser=parse))
+    encrypted = {"state_dict_encrypted": True, "state_dict": b"x"}
+    TLTPyTorchCookbook.set_passphrase(None)
+    found["encrypted"] = refused(lambda: load_pretrained_weights(encrypted), PermissionError)
+    open("plain.onnx", "wb").write(b"onnx")
+    found["encrypt"] = refused(lambda: encrypt_onnx("plain.onnx", "secret.onnx", "k"), NotImplementedError)
+
+
+@section
+def backbones(found):
+    import torch
+    from nvidia_tao_pytorch.cv import backbone_v2
+    from nvidia_tao_pytorch.cv.backbone_v2 import BACKBONE_REGISTRY
+    from nvidia_tao_pytorch.cv.backbone_v2.backbone_base import BackboneBase
+    from nvidia_tao_pytorch.cv.backbone_v2.nn.norm import FrozenBatchNorm2d
+
+    @BACKBONE_REGISTRY.register()
+    def mine():
+        return 1
+
+    found["get"] = BACKBONE_REGISTRY.get("mine")()
+    found["contains"] = ["mine" in BACKBONE_REGISTRY, "other" in BACKBONE_REGISTRY]
+    found["iterates"] = dict(iter(BACKBONE_REGISTRY))["mine"] is mine
+    found["twice"] = refused(lambda: BACKBONE_REGISTRY.register(mine), AssertionError)
+    found["unknown"] = refused(lambda: BACKBONE_REGISTRY.get("other"), KeyError)
+    found["listed"] = [name in backbone_v2.__all__ and name in BACKBONE_REGISTRY
+                       for name in ("resnet_18", "resnet_34", "resnet_50", "vit_base_patch16")]
+
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 32, 32)
+    resnet = BACKBONE_REGISTRY.get("resnet_18")(num_classes=5, freeze_at=[0, 1]).eval()
+    found["scores"] = list(resnet(images).shape)
+    found["features"] = list(resnet.forward_pre_logits(images).shape)
+    pyramid = resnet.forward_feature_pyramid(images)
+    found["pyramid"] = {name: list(features.shape) for name, features in pyramid.items()}
+    parts = (resnet.conv1, resnet.layer1, resnet.layer2)
+    found["frozen"] = [next(part.parameters()).requires_grad for part in parts]
+    found["settings"] = [resnet.in_chans, resnet.num_classes, resnet.activation_checkpoint, resnet.freeze_at]
+    every = BACKBONE_REGISTRY.get("resnet_18")(freeze_at="all")
+    found["all frozen"] = any(parameter.requires_grad for parameter in every.parameters())
+    normless = BACKBONE_REGISTRY.get("resnet_18")(freeze_norm=True)
+    found["norms"] = type(normless.bn1) is FrozenBatchNorm2d
+    found["bad freeze"] = refused(lambda: BACKBONE_REGISTRY.get("resnet_18")(freeze_at="some"), ValueError)
+
+    class Half(BackboneBase):
+        def get_stage_dict(self):
+            return {}
+    found["abstract"] = refused(Half, TypeError)
+
+    norm, frozen = torch.nn.BatchNorm2d(3).eval(), FrozenBatchNorm2d(3)
+    for buffer in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        torch.nn.init.uniform_(buffer, 0.5, 2)
+    frozen.load_state_dict(norm.state_dict())
+    found["norm agrees"] = bool(torch.allclose(norm(images), frozen(images), atol=1e-5))
+
+
+@section
+def training(found):
+    import torch
+    from omegaconf import OmegaConf
+    from tiny.model import Experiment
+    from tiny.scripts.train import main
+    from nvidia_tao_pytorch.core.entrypoint import launch
+
+    os.environ["TAO_VISIBLE_DEVICES"] = "0"
+
+    def fit(results_dir, **values):
+        cfg = OmegaConf.merge(OmegaConf.structured(Experiment), {"results_dir": results_dir, **values})
+        try:
+            main(cfg)
+        except (ValueError, RuntimeError) as error:
+            return str(error)
+        return None
+
+    found["small"] = fit("small", dataset={"images": 3})
+    found["kind"] = fit("kind", train={"resume_training_checkpoint_path": "weights.bin"})
+    found["failed"] = fit("failed", train={"num_epochs": 2, "fail_at_epoch": 1})
+    found["resumed"] = fit("failed", train={"num_epochs": 3})
+    for name, spec_file in (("no spec", None), ("absent spec", "absent.yaml")):
+        try:
+            launch({"subtask": "train", "experiment_spec_file": spec_file}, [], {}, network="tiny")
+        except SystemExit as error:
+            found[name] = error.code
+
+
+@section
+def launching(found):
+    from nvidia_tao_pytorch.core.entrypoint import launch
+
+    with open("fails.py", "w") as script:
+        script.write("raise SystemExit(3)")
+    with open("tells.py", "w") as script:
+        script.write("import os; print(os.environ['TAO_VISIBLE_DEVICES'], file=open('devices.txt', 'a'))")
+    with open("third.yaml", "w") as spec:
+        spec.write("train: {num_gpus: 1, gpu_ids: [3]}")
+    for name, script, spec, overrides in (
+        ("failing", "fails.py", "spec.yaml", []),
+        ("overridden", "tells.py", "third.yaml", ["train.num_gpus=2"]),
+        ("from spec", "tells.py", "third.yaml", []),
+    ):
+        args = {"subtask": "train", "experiment_spec_file": spec}
+        try:
+            launch(args, overrides, {"train": {"runner_path": script}}, network="tiny")
+        except SystemExit as error:
+            found[name] = error.code
+
+
+@section
+def averaging(found):
+    import torch
+    from omegaconf import OmegaConf
+    from pytorch_lightning import Trainer
+    from tiny.model import Experiment, Line, Points, cpu
+    from nvidia_tao_pytorch.core.initialize_experiments import initialize_train_experiment
+
+    os.environ["TAO_VISIBLE_DEVICES"] = "0"
+    os.makedirs("ema", exist_ok=True)
+    values = {"results_dir": "ema", "train": {"num_epochs": 2, "enable_ema": True}}
+    cfg = OmegaConf.merge(OmegaConf.structured(Experiment), values)
+    resume, kwargs = initialize_train_experiment(cfg)
+    module = Line(cfg)
+    Trainer(**cpu(kwargs)).fit(module, Points(cfg.dataset))
+    found["files"] = sorted(name for name in os.listdir("ema") if name.endswith(".pth"))
+    found["latest"] = os.path.basename(os.path.realpath("ema/line_model_latest.pth"))
+    def weight(name):
+        return torch.load(f"ema/{name}.pth", weights_only=False)["state_dict"]["layer.weight"]
+    plain, averaged = weight("model_epoch_001_step_00004"), weight("model_epoch_001_step_00004-EMA")
+    found["differ"] = bool((plain != averaged).all())
+    found["trained is plain"] = bool(torch.equal(module.layer.weight.detach(), plain))
+    found["validated with average"] = bool(torch.equal(module.validated_with[-1], averaged))
+
+
+
+everything = {}
+for name, function in SECTIONS.items():
+    everything[name] = {}
+    try:
+        function(everything[name])
+    except Exception:
+        everything[name] = {"raised": traceback.format_exc()}
+print("SECTIONS " + json.dumps(everything))
+'''
+
 
 class Side(NamedTuple):
-    """A tao-pytorch to test: which one, and how to run Python code or the tiny model's command line with it."""
+    """A tao-pytorch to test: which one, where the tiny model lies, how to run Python there."""
 
     kind: str
     folder: Path
@@ -170,7 +389,7 @@ class Side(NamedTuple):
 def side(
     request: pytest.FixtureRequest, runtime_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Side:
-    """Return the stand-in, then the real tao-pytorch (skipped, with the reason, where no clone can be had)."""
+    """Return the stand-in, then the real tao-pytorch (skipped with the reason when there is no clone)."""
     clone = STANDINS / "tao_pytorch"
     if request.param == "real":
         clone = request.getfixturevalue("real_tao_pytorch")
@@ -178,15 +397,17 @@ def side(
     folder = tmp_path_factory.mktemp(request.param)
     for name, text in {
         "tiny/__init__.py": "", "tiny/model.py": MODEL, "tiny/scripts/__init__.py": "",
-        "tiny/scripts/train.py": TRAIN, "entry.py": ENTRY,
+        "tiny/scripts/train.py": TRAIN, "entry.py": ENTRY, "inside.py": INSIDE,
     }.items():  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / "spec.yaml").write_text("encryption_key: tlt_secret\ntrain:\n  num_epochs: 2\n", encoding="utf-8")
+    spec = "encryption_key: tlt_secret\ntrain:\n  num_epochs: 2\n"
+    (folder / "spec.yaml").write_text(spec, encoding="utf-8")
     path = [str(folder), found["tao-core"]["path"], str(clone), str(STANDINS / "modules")]
     env = {
-        **os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONNOUSERSITE": "1", "TELEMETRY_OPT_OUT": "yes",
-        "PATH": os.pathsep.join([str(runtime_python.parent), os.environ["PATH"]]), "CUDA_VISIBLE_DEVICES": "",
+        **os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONNOUSERSITE": "1",
+        "TELEMETRY_OPT_OUT": "yes", "CUDA_VISIBLE_DEVICES": "",
+        "PATH": os.pathsep.join([str(runtime_python.parent), os.environ["PATH"]]),
     }  # fmt: skip
     for name in ("TAO_VISIBLE_DEVICES", "WANDB_API_KEY", "CLOUD_BASED"):
         env.pop(name, None)
@@ -207,8 +428,9 @@ def trained(side: Side) -> subprocess.CompletedProcess[str]:
 
 
 def report(text: str, mark: str = "FOUND ") -> dict:
-    """Return the JSON object that a script printed behind `mark`."""
-    return json.loads(next(line for line in text.splitlines() if line.startswith(mark)).removeprefix(mark))
+    """Return the JSON object that a script printed behind `mark` (the real launcher drops some line ends)."""
+    found, _ = json.JSONDecoder().raw_decode(text, text.index(mark) + len(mark))
+    return found
 
 
 def status_lines(path: Path) -> list[dict]:
@@ -216,12 +438,12 @@ def status_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def probe(side: Side, code: str) -> dict:
-    """Run code that fills ``found`` and return it."""
-    text = "import json\nfound = {}\n" + textwrap.dedent(code) + "\nprint('FOUND ' + json.dumps(found))\n"
-    done = side.run("-c", text)
+@pytest.fixture(scope="module")
+def inside(side: Side) -> dict:
+    """Return what the sections of ``inside.py`` found: one process, because importing takes long."""
+    done = side.run("inside.py")
     assert done.returncode == 0, done.stdout + done.stderr
-    return report(done.stdout)
+    return report(done.stdout, "SECTIONS ")
 
 
 def test_training_through_the_command_line(side: Side, trained: subprocess.CompletedProcess[str]) -> None:
@@ -238,10 +460,12 @@ def test_training_through_the_command_line(side: Side, trained: subprocess.Compl
 
 
 def test_checkpoint_names_and_link(side: Side, trained: subprocess.CompletedProcess[str]) -> None:
-    """Checkpoints are named by epoch and step, and ``<checkpoint_filename>_latest.pth`` links to the newest."""
+    """Checkpoints are named by epoch and step; ``<checkpoint_filename>_latest.pth`` links to the newest."""
     results = side.folder / "out" / "train"
     names = sorted(path.name for path in results.glob("*.pth"))
-    assert names == ["line_model_latest.pth", "model_epoch_000_step_00002.pth", "model_epoch_001_step_00004.pth"]
+    assert names == [
+        "line_model_latest.pth", "model_epoch_000_step_00002.pth", "model_epoch_001_step_00004.pth"
+    ]  # fmt: skip
     latest = results / "line_model_latest.pth"
     assert latest.is_symlink() and latest.resolve().name == "model_epoch_001_step_00004.pth"
     assert (results / "experiment.yaml").is_file()
@@ -249,7 +473,7 @@ def test_checkpoint_names_and_link(side: Side, trained: subprocess.CompletedProc
 
 
 def test_status_json(side: Side, trained: subprocess.CompletedProcess[str]) -> None:
-    """status.json tells start, each epoch with its numbers, and the end; every line has date, time and verbosity."""
+    """status.json tells start, each epoch with its numbers, and the end; all lines have date and time."""
     lines = status_lines(side.folder / "out" / "train" / "status.json")
     assert all({"date", "time", "status", "verbosity"} <= set(line) for line in lines)
     messages = [line.get("message") for line in lines]
@@ -263,119 +487,43 @@ def test_status_json(side: Side, trained: subprocess.CompletedProcess[str]) -> N
     assert all({"time_per_epoch", "time_per_step", "eta"} <= set(line) for line in epochs)
 
 
-def test_resuming_starts_from_the_link(side: Side, trained: subprocess.CompletedProcess[str]) -> None:
-    """A second training in the same results directory continues from the newest checkpoint."""
-    done = side.run("entry.py", "train", "-e", "./spec.yaml", "results_dir=out", "train.num_epochs=3")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert report(done.stdout)["resume"] == "model_epoch_001_step_00004.pth"
-    latest = side.folder / "out" / "train" / "line_model_latest.pth"
-    assert latest.resolve().name == "model_epoch_002_step_00006.pth"
+def test_launch_tells_devices_and_exit_code(side: Side, inside: dict) -> None:
+    """A failing script makes the command exit with 1; GPUs come from the command line, else from the spec."""
+    assert inside["launching"] == {"failing": 1, "overridden": 0, "from spec": 0}
+    assert (side.folder / "devices.txt").read_text().splitlines() == ["0, 1", "3"]
 
 
-def test_failure_is_reported_and_keeps_a_checkpoint(side: Side) -> None:
-    """A failing script gives exit code 1; what was learned is kept and linked."""
-    done = side.run("entry.py", "train", "-e", "./spec.yaml", "results_dir=bad", "train.fail_at_epoch=1")
-    assert done.returncode == 1
-    assert "Execution status: FAIL" in done.stderr
-    assert "made to fail" in done.stdout
-    latest = side.folder / "bad" / "train" / "line_model_latest.pth"
-    assert latest.resolve().name == "model_epoch_001_step_00002.pth"
-
-
-@pytest.mark.parametrize(
-    ("overrides", "reason"),
-    [
-        (["dataset.images=3"], "Not enough data"),
-        (["train.resume_training_checkpoint_path=weights.bin"], "must be"),
-    ],
-)
-def test_refusals_reach_status_json(side: Side, overrides: list[str], reason: str) -> None:
+def test_refusals_reach_status_json(side: Side, inside: dict) -> None:
     """A dataset smaller than a batch, and a checkpoint of another kind, are refused and noted as failures."""
-    results = "refused-" + overrides[0].split("=")[0]
-    done = side.run("entry.py", "train", "-e", "./spec.yaml", f"results_dir={results}", *overrides)
-    assert done.returncode == 1
-    lines = status_lines(side.folder / results / "train" / "status.json")
-    failures = [line["message"] for line in lines if line["status"] == "FAILURE"]
-    assert any(text.startswith("Parameter validation error") and reason in text for text in failures), failures
+    for results, reason in (("small", "Not enough data"), ("kind", "must be")):
+        lines = status_lines(side.folder / results / "train" / "status.json")
+        failures = [line["message"] for line in lines if line["status"] == "FAILURE"]
+        assert any(text.startswith("Parameter validation error") and reason in text for text in failures)
+        assert reason in inside["training"][results]
 
 
-def test_a_missing_spec_file_ends_with_one(side: Side) -> None:
+def test_interrupted_training_keeps_a_checkpoint_and_resumes(side: Side, inside: dict) -> None:
+    """What was learned before a failure is kept and linked; training again continues from it to the end."""
+    assert inside["training"]["failed"] == "made to fail"
+    assert inside["training"]["resumed"] is None
+    results = side.folder / "failed" / "train"
+    names = sorted(path.name for path in results.glob("model_*.pth"))
+    assert names == [
+        "model_epoch_000_step_00002.pth", "model_epoch_001_step_00002.pth",
+        "model_epoch_001_step_00004.pth", "model_epoch_002_step_00006.pth",
+    ]  # fmt: skip
+    assert (results / "line_model_latest.pth").resolve().name == "model_epoch_002_step_00006.pth"
+
+
+def test_a_missing_spec_file_ends_with_one(inside: dict) -> None:
     """No spec file, and one that does not exist, are refused before anything starts."""
-    for arguments in (["train"], ["train", "-e", "absent.yaml"]):
-        done = side.run("entry.py", *arguments)
-        assert done.returncode == 1
-        assert "ERROR" in done.stdout
+    assert [inside["training"][name] for name in ("no spec", "absent spec")] == [1, 1]
 
 
-def test_core_in_one_process(side: Side) -> None:
+def test_core(inside: dict) -> None:
     """Intervals, devices, results directories, class files, DeepStream text, weights and adapters."""
-    found = probe(side, """
-        import os
-        import torch
-        from omegaconf import OmegaConf
-        from tiny.model import Experiment, Line
-        from nvidia_tao_pytorch.core.initialize_experiments import (
-            initialize_evaluation_experiment, initialize_inference_experiment, initialize_train_experiment,
-        )
-        from nvidia_tao_pytorch.core.cookbooks.tlt_pytorch_cookbook import TLTPyTorchCookbook
-        from nvidia_tao_pytorch.core.types.nvdsinfer import BaseNvDSPropertyConfig
-        from nvidia_tao_pytorch.core.utilities import encrypt_onnx, update_results_dir, write_classes_file
-        from nvidia_tao_pytorch.core.utils.ptm_utils import StateDictAdapter, load_pretrained_weights
-
-        def refused(action, *kinds):
-            try:
-                action()
-            except kinds as error:
-                return type(error).__name__
-            return None
-
-        def spec(**train):
-            return OmegaConf.merge(OmegaConf.structured(Experiment), {"results_dir": "core", "train": train})
-
-        found["no devices"] = refused(lambda: initialize_evaluation_experiment(spec()), KeyError)
-        os.environ["TAO_VISIBLE_DEVICES"] = "0, 2"
-        cfg = spec()
-        cfg.evaluate.checkpoint = "a.pth"
-        path, kwargs = initialize_evaluation_experiment(cfg, "key")
-        found["evaluate"] = [path, sorted(kwargs), kwargs["devices"], cfg.evaluate.num_gpus]
-        found["passphrase"] = TLTPyTorchCookbook.get_passphrase()
-        found["inference"] = sorted(initialize_inference_experiment(spec())[1])
-        for name in ("checkpoint_interval", "validation_interval"):
-            too_long = spec(num_epochs=2, **{name: 3})
-            found[name] = refused(lambda: initialize_train_experiment(too_long), AssertionError)
-
-        unnamed = Line(spec())
-        unnamed.checkpoint_filename = None
-        found["unnamed"] = refused(unnamed.configure_callbacks, NotImplementedError)
-
-        cfg = spec()
-        found["results"] = update_results_dir(cfg, "train").train.results_dir
-        cfg = OmegaConf.structured(Experiment)
-        cfg.results_dir = None
-        found["no results"] = refused(lambda: update_results_dir(cfg, "train"), ValueError)
-
-        found["classes"] = write_classes_file("made/classes.txt", ["b", "a"], "\\n")
-        found["classes text"] = open("made/classes.txt", encoding="utf-8").read()
-        found["deepstream"] = str(BaseNvDSPropertyConfig(network_type=1, labelfile_path="labels.txt"))
-        wrong = BaseNvDSPropertyConfig(infer_dims=[5, 8, 8])
-        found["deepstream refused"] = refused(lambda: str(wrong), AssertionError)
-
-        adapter = StateDictAdapter()
-        adapter.add("tiny", "model.")
-        found["adapter twice"] = refused(lambda: adapter.add("tiny", "x."), ValueError)
-        found["adapter unknown"] = refused(lambda: adapter.get("other"), ValueError)
-        weights = {"model.a": torch.ones(1), "model.model.b": torch.ones(1), "c": torch.ones(1)}
-        torch.save({"tao_model": "tiny", "state_dict": weights}, "tao.pth")
-        found["adapted"] = sorted(load_pretrained_weights("tao.pth", weights_only=True, ptm_adapter=adapter))
-        torch.save({"model": {"module.a": torch.ones(1)}}, "public.pth")
-        parse = lambda state: {name.upper(): value for name, value in state.items()}
-        found["parsed"] = sorted(load_pretrained_weights("public.pth", parser=parse))
-        encrypted = {"state_dict_encrypted": True, "state_dict": b"x"}
-        TLTPyTorchCookbook.set_passphrase(None)
-        found["encrypted"] = refused(lambda: load_pretrained_weights(encrypted), PermissionError)
-        open("plain.onnx", "wb").write(b"onnx")
-        found["encrypt"] = refused(lambda: encrypt_onnx("plain.onnx", "secret.onnx", "k"), NotImplementedError)
-    """)
+    found = inside["core"]
+    assert "raised" not in found, found["raised"]
     deepstream = found.pop("deepstream")
     assert "network-type: 1\n" in deepstream and "labelfile-path: labels.txt\n" in deepstream
     assert "offsets: 123.675;116.28;103.53\n" in deepstream and "data-format" not in deepstream
@@ -401,59 +549,9 @@ def test_core_in_one_process(side: Side) -> None:
     }
 
 
-def test_registry_and_backbones(side: Side) -> None:
+def test_registry_and_backbones(inside: dict) -> None:
     """The registry behaves alike, backbones compute, freeze and refuse wrong settings."""
-    found = probe(side, """
-        import torch
-        from nvidia_tao_pytorch.cv import backbone_v2
-        from nvidia_tao_pytorch.cv.backbone_v2 import BACKBONE_REGISTRY
-        from nvidia_tao_pytorch.cv.backbone_v2.backbone_base import BackboneBase
-        from nvidia_tao_pytorch.cv.backbone_v2.nn.norm import FrozenBatchNorm2d
-
-        def refused(action, *kinds):
-            try:
-                action()
-            except kinds as error:
-                return type(error).__name__
-            return None
-
-        @BACKBONE_REGISTRY.register()
-        def mine():
-            return 1
-
-        found["get"] = BACKBONE_REGISTRY.get("mine")()
-        found["contains"] = ["mine" in BACKBONE_REGISTRY, "other" in BACKBONE_REGISTRY]
-        found["iterates"] = dict(iter(BACKBONE_REGISTRY))["mine"] is mine
-        found["twice"] = refused(lambda: BACKBONE_REGISTRY.register(mine), AssertionError)
-        found["unknown"] = refused(lambda: BACKBONE_REGISTRY.get("other"), KeyError)
-        found["listed"] = [name in backbone_v2.__all__ and name in BACKBONE_REGISTRY
-                           for name in ("resnet_18", "resnet_34", "resnet_50", "vit_base_patch16")]
-
-        torch.manual_seed(0)
-        images = torch.randn(2, 3, 32, 32)
-        resnet = BACKBONE_REGISTRY.get("resnet_18")(num_classes=5, freeze_at=[0, 1]).eval()
-        found["scores"] = list(resnet(images).shape)
-        found["features"] = list(resnet.forward_pre_logits(images).shape)
-        found["pyramid"] = {name: list(map_.shape) for name, map_ in resnet.forward_feature_pyramid(images).items()}
-        found["frozen"] = [next(part.parameters()).requires_grad for part in (resnet.conv1, resnet.layer1, resnet.layer2)]
-        found["settings"] = [resnet.in_chans, resnet.num_classes, resnet.activation_checkpoint, resnet.freeze_at]
-        every = BACKBONE_REGISTRY.get("resnet_18")(freeze_at="all")
-        found["all frozen"] = any(parameter.requires_grad for parameter in every.parameters())
-        normless = BACKBONE_REGISTRY.get("resnet_18")(freeze_norm=True)
-        found["norms"] = type(normless.bn1) is FrozenBatchNorm2d
-        found["bad freeze"] = refused(lambda: BACKBONE_REGISTRY.get("resnet_18")(freeze_at="some"), ValueError)
-
-        class Half(BackboneBase):
-            def get_stage_dict(self):
-                return {}
-        found["abstract"] = refused(Half, TypeError)
-
-        norm, frozen = torch.nn.BatchNorm2d(3).eval(), FrozenBatchNorm2d(3)
-        for buffer in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
-            torch.nn.init.uniform_(buffer, 0.5, 2)
-        frozen.load_state_dict(norm.state_dict())
-        found["norm agrees"] = bool(torch.allclose(norm(images), frozen(images), atol=1e-5))
-    """)
+    found = inside["backbones"]
     assert found == {
         "get": 1,
         "contains": [True, False],
@@ -474,32 +572,9 @@ def test_registry_and_backbones(side: Side) -> None:
     }
 
 
-def test_averaged_weights(side: Side) -> None:
+def test_averaged_weights(inside: dict) -> None:
     """EMA validates with the average, saves it beside the weights, and the link leads to the average."""
-    found = probe(side, """
-        import os
-        import torch
-        from omegaconf import OmegaConf
-        from pytorch_lightning import Trainer
-        from tiny.model import Experiment, Line, Points, cpu
-        from nvidia_tao_pytorch.core.initialize_experiments import initialize_train_experiment
-
-        os.environ["TAO_VISIBLE_DEVICES"] = "0"
-        os.makedirs("ema", exist_ok=True)
-        values = {"results_dir": "ema", "train": {"num_epochs": 2, "enable_ema": True}}
-        cfg = OmegaConf.merge(OmegaConf.structured(Experiment), values)
-        resume, kwargs = initialize_train_experiment(cfg)
-        module = Line(cfg)
-        Trainer(**cpu(kwargs)).fit(module, Points(cfg.dataset))
-        found["files"] = sorted(name for name in os.listdir("ema") if name.endswith(".pth"))
-        found["latest"] = os.path.basename(os.path.realpath("ema/line_model_latest.pth"))
-        def weight(name):
-            return torch.load(f"ema/{name}.pth", weights_only=False)["state_dict"]["layer.weight"]
-        plain, averaged = weight("model_epoch_001_step_00004"), weight("model_epoch_001_step_00004-EMA")
-        found["differ"] = bool((plain != averaged).all())
-        found["trained is plain"] = bool(torch.equal(module.layer.weight.detach(), plain))
-        found["validated with average"] = bool(torch.equal(module.validated_with[-1], averaged))
-    """)
+    found = inside["averaging"]
     assert found == {
         "files": [
             "line_model_latest.pth",

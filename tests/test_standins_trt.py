@@ -167,7 +167,7 @@ def test_static_batch(deploy: Callable) -> None:
 
 
 def test_fp16_rounds_but_agrees(deploy: Callable) -> None:
-    """An FP16 engine differs by rounding only, keeps float32 inputs and outputs, and honours layer precisions."""
+    """An FP16 engine only rounds, keeps float32 inputs and outputs, and honours layer precisions."""
     done = deploy("""
         import zipfile
         save_graph()
@@ -212,7 +212,7 @@ INT8 = """
 
 
 def test_int8_calibrates_once_and_reuses_its_cache(deploy: Callable, tmp_path: Path) -> None:
-    """INT8 runs the calibrator's batches and writes the cache; a second build gives the same engine from it."""
+    """INT8 runs the calibrator's batches and writes a cache that gives the same engine again."""
     done = deploy(textwrap.dedent(INT8) + textwrap.dedent("""
         os.remove("data.h5")
         for name in os.listdir("images"):

@@ -124,7 +124,7 @@ class StatusLogger(BaseLogger):
         """Open the file on the first process.
 
         Args:
-            filename (str): Path of status.json.
+            filename (str): Path of status.json, in a directory that exists.
             verbosity (int): The least important lines to write.
             append (bool): Whether to keep what the file holds.
         """
@@ -134,7 +134,6 @@ class StatusLogger(BaseLogger):
 
     @rank_zero_only
     def _open(self, mode):
-        os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
         self.l_file = open(self.log_path, mode, encoding="utf-8")  # pylint: disable=consider-using-with  # until exit
         atexit.register(self.l_file.close)
 
