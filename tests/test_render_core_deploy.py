@@ -89,7 +89,7 @@ def test_specs_carry_the_models_preprocessing(variant: tuple[dict[str, Any], Pat
 
 
 def test_subtasks_form_a_chain(variant: tuple[dict[str, Any], Path]) -> None:
-    """The engine is read where it is written, and a forgotten results_dir is refused, not turned into /trt_inference."""
+    """The engine is read where it is written; a forgotten results_dir is refused, not turned into /trt_inference."""
     specs = load_specs(variant[1])
     assert all(specs[name]["results_dir"] == "???" and "results_dir" not in specs[name][name] for name in SPECS)
     engine = specs["gen_trt_engine"]["gen_trt_engine"]["trt_engine"]
