@@ -49,6 +49,7 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
     Returns:
         ``resize`` (mode ``exact``, ``shortest_edge`` with its size scaled like the input, or ``none``),
         ``center_crop``, ``interpolation``, ``mean`` and ``std``.
+
     """
     resize = preprocess["resize"] or {"mode": "none"}
     crop = preprocess["crop"] is not None
@@ -99,6 +100,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         root: Folder of the template.
         answers: Copier's render context.
+
     """
     if any(answers.get(name) is None for name in NEEDED):
         return {}

@@ -27,6 +27,7 @@ def install_tools(template: Path, workdir: Path) -> None:
     Args:
         template: Folder of the template.
         workdir: The working directory.
+
     """
     home = workdir / ".tao-hf"
     for source, target in (
@@ -45,16 +46,14 @@ def install_tools(template: Path, workdir: Path) -> None:
     launcher.chmod(0o755)
 
 
-def record_workdir(workdir: Path, answers: Mapping[str, Any], runtime: str) -> None:
+def record_workdir(workdir: Path, answers: Mapping[str, Any]) -> None:
     """Write ``.tao-hf/workdir.json``: the runtime, and where each repository came from when it was put there."""
-    path = workdir / ".tao-hf" / "workdir.json"
-    earlier = json.loads(path.read_text(encoding="utf-8"))["repos"] if path.is_file() else {}
-    repos = {}
-    for name, entry in answers["workspace"]["repos"].items():
-        known = earlier.get(name) if entry["source"] == "present" else None
-        repos[name] = known or {**entry, "path": name}
-    record = {"template_version": answers.get("_commit"), "runtime": runtime, "repos": repos}
-    write_atomic(path, json.dumps(record, indent=2) + "\n")
+    record = {
+        "template_version": answers.get("_commit"),
+        "runtime": answers["runtime"],
+        "repos": answers["workspace"]["repos"],
+    }
+    write_atomic(workdir / ".tao-hf" / "workdir.json", json.dumps(record, indent=2) + "\n")
 
 
 def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
@@ -67,6 +66,7 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
 
     Returns:
         The model's answers.
+
     """
     home = workdir / ".tao-hf" / model_name
     answers = yaml.safe_load((home / "answers.yml").read_text(encoding="utf-8"))
@@ -78,7 +78,7 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
         sources.place(workdir, repos, answers["base_branch"])
         notes = branches.create(workdir, repos, answers["branch_name"], answers["base_branch"])
         patches.apply(workdir, model_name, model["backbone"]["module"], model["backbone"]["names"])
-        record_workdir(workdir, answers, answers["runtime"])
+        record_workdir(workdir, answers)
         full_report = inspection.full_report_path(answers["findings"])
         if full_report.is_file():
             shutil.copyfile(full_report, home / "inspection.json")

@@ -54,6 +54,7 @@ def welcome(data: Mapping[str, Any]) -> str:
 
     Raises:
         UserError: If an answer is for no question, or is none of the choices.
+
     """
     questions = _questions()
     for name, value in data.items():
@@ -95,8 +96,8 @@ def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
 
 
 def _explored(workdir: Path, repos: Mapping[str, Mapping[str, Any]], task_type: str) -> dict[str, Any]:
-    """Return what the repositories hold, wherever they can be read now."""
-    paths = {name: Path(repo["path"]) for name, repo in repos.items()}
+    """Return what the repositories hold: those of the working directory, else where they wait to be put there."""
+    paths = {name: workdir / name if (workdir / name).exists() else Path(repo["path"]) for name, repo in repos.items()}
     return phase2.explore(paths, task_type, workdir)
 
 
@@ -107,9 +108,14 @@ def explore_workspace(
 
     Returns:
         ``repos`` (where each repository comes from) and ``reference_model`` (TAO's own model for the task).
+
     """
     workdir = Path(str(dst_path)).absolute()
-    resolved = sources.resolve(workdir, tao_version, tao_source, base_branch)
+    recorded = runner.repositories(workdir)
+    resolved = {
+        name: recorded.get(name, repo) if repo["source"] == "present" else repo
+        for name, repo in sources.resolve(workdir, tao_version, tao_source, base_branch).items()
+    }
     _say(sources.describe(resolved))
     explored = _explored(workdir, resolved, findings["task_type"])
     _say(phase2.render(explored))
@@ -193,6 +199,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
 
     Raises:
         UserError: For the first thing that is wrong.
+
     """
     workdir = Path(str(conf["dst_path"])).absolute()
     problem = (
