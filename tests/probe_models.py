@@ -304,7 +304,9 @@ def variants(out: Path) -> None:
     with_header("weights_dtype", {**header, first: {**header[first], "dtype": "__class__"}})
     folder = variant(out, "shard_escapes")
     (folder / "model.safetensors").unlink()
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../vit/model.safetensors"}}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "sub/../../vit/model.safetensors"}})
+    )
     folder = variant(out, "pickle")
     (folder / "model.safetensors").unlink()
 

@@ -38,12 +38,11 @@ def tiny(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give an empty cache and no memory of earlier inspections."""
+    """Give an empty cache and no token."""
     cache = tmp_path / "cache"
     monkeypatch.setenv("TAO_HF_CACHE", str(cache))
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(inspection, "_seen", {})
     return cache
 
 
@@ -155,13 +154,12 @@ def test_other_text_is_refused(text: str) -> None:
 
 
 def test_probe_runs_once_per_directory(fake_probe: Path, tmp_path: Path) -> None:
-    """Asked often, in one process and in the next; probed once until the model changes."""
+    """Asked often, probed once until the model changes."""
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
     first = inspect_model(str(model), "local")
     inspect_model(str(model), "local")
-    inspection._seen.clear()  # as in another process
     assert inspect_model(str(model), "local") == first
     assert runs(fake_probe) == 1
     (model / "config.json").write_text('{"a": 1}')
@@ -192,7 +190,6 @@ def test_branches_grow_old_and_commits_do_not(fake_probe: Path, fresh: Path) -> 
     assert runs(fake_probe) == 2
     for file in (fresh / "findings").glob("*.json"):
         os.utime(file, (1, 1))
-    inspection._seen.clear()
     inspect_model(commit, "local")
     assert runs(fake_probe) == 2
     inspect_model("org/name", "local")
@@ -204,7 +201,6 @@ def test_old_findings_serve_without_a_network(fake_probe: Path, fresh: Path, tmp
     first = inspect_model("org/name", "local")
     for file in (fresh / "findings").glob("*.json"):
         os.utime(file, (1, 1))
-    inspection._seen.clear()
     (tmp_path / "offline").touch()
     assert inspect_model("org/name", "local") == first
     with pytest.raises(UserError, match="no net"):
@@ -282,7 +278,6 @@ def test_hub_model_without_its_weights(hub: StubHub, tiny: Path, use_runtime: No
     assert weights and all(weights)
     assert hub.downloaded() == {"config.json", "preprocessor_config.json", "model.safetensors"}
     before = len(hub.requests)
-    inspection._seen.clear()
     inspect_model(f"{hub.url}/org/tiny", "local")
     assert len(hub.requests) == before
 

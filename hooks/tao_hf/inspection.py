@@ -28,8 +28,6 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _DIGESTED_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "model.safetensors.index.json")
 
-_seen: dict[str, dict[str, Any]] = {}
-
 
 @dataclass(frozen=True)
 class ModelRef:
@@ -110,9 +108,8 @@ def inspect_model(
 
     """
     ref = parse_model(hf_model_id)
-    key = _key(ref)
-    file = cache_dir("findings") / f"{key}.json"
-    findings = _seen.get(key) or _cached(file, ref)
+    file = cache_dir("findings") / f"{_key(ref)}.json"
+    findings = _cached(file, ref)
     if findings is None:
         try:
             findings = _probe(ref, file, runtime_kind, workdir)
@@ -124,7 +121,6 @@ def inspect_model(
             findings = _cached(file, ref, any_age=True)
             if findings is None:
                 raise UserError(str(error)) from error
-    _seen[key] = findings
     if findings.get("label_problem") and not accept_labels:
         raise UserError(
             f"The label names of {_shown(ref.name)} cannot be used: {findings['label_problem']}; correct id2label in "
