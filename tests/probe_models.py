@@ -303,6 +303,7 @@ def variants(out: Path) -> None:
     with_header("weights_shape", {**header, first: {**header[first], "shape": [-1, 2**62]}})
     with_header("weights_dtype", {**header, first: {**header[first], "dtype": "__class__"}})
     folder = variant(out, "shard_escapes")
+    (folder / "sub").mkdir()
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(
         json.dumps({"weight_map": {"a": "sub/../../vit/model.safetensors"}})

@@ -253,7 +253,7 @@ REFUSED = {
     "weights_list": ("bad_checkpoint", "not a JSON object"),
     "weights_shape": ("bad_checkpoint", "makes no sense"),
     "weights_dtype": ("bad_checkpoint", "makes no sense"),
-    "shard_escapes": ("bad_checkpoint", "../../vit/model.safetensors"),
+    "shard_escapes": ("bad_checkpoint", "is not a safetensors file name"),
 }
 
 
