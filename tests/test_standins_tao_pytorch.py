@@ -114,7 +114,7 @@ def cpu(trainer_kwargs):
     return {**trainer_kwargs, "accelerator": "cpu", "devices": 1, "enable_progress_bar": False}
 '''
 
-TRAIN = '''
+TRAIN = """
 import json
 import os
 
@@ -143,7 +143,7 @@ def main(cfg):
 
 if __name__ == "__main__":
     main()
-'''
+"""
 
 ENTRY = """
 import argparse
@@ -386,9 +386,7 @@ class Side(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=["stand-in", "real"])
-def side(
-    request: pytest.FixtureRequest, runtime_python: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Side:
+def side(request: pytest.FixtureRequest, runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Side:
     """Return the stand-in, then the real tao-pytorch (skipped with the reason when there is no clone)."""
     clone = STANDINS / "tao_pytorch"
     if request.param == "real":

@@ -213,7 +213,9 @@ INT8 = """
 
 def test_int8_calibrates_once_and_reuses_its_cache(deploy: Callable, tmp_path: Path) -> None:
     """INT8 runs the calibrator's batches and writes a cache that gives the same engine again."""
-    done = deploy(textwrap.dedent(INT8) + textwrap.dedent("""
+    done = deploy(
+        textwrap.dedent(INT8)
+        + textwrap.dedent("""
         os.remove("data.h5")
         for name in os.listdir("images"):
             os.remove(f"images/{name}")  # nothing left to calibrate with: only the cache can serve
@@ -223,7 +225,8 @@ def test_int8_calibrates_once_and_reuses_its_cache(deploy: Callable, tmp_path: P
                               calib_num_images=16, calib_batch_size=4)
         again = infer("again.engine", batch)
         print(json.dumps({"difference": difference, "scale": scale, "same": bool((again == got).all())}))
-    """))
+    """)
+    )
     found = answer(done)
     assert 0 < found["difference"] < 0.1 * found["scale"]
     assert found["same"]
@@ -241,9 +244,7 @@ def test_int8_calibrates_once_and_reuses_its_cache(deploy: Callable, tmp_path: P
         (b"\x80\x04\x95 no cache", "no TensorRT calibration cache"),
     ],
 )
-def test_a_wrong_calibration_cache_is_refused(
-    deploy: Callable, tmp_path: Path, cache: bytes, reason: str
-) -> None:
+def test_a_wrong_calibration_cache_is_refused(deploy: Callable, tmp_path: Path, cache: bytes, reason: str) -> None:
     """A cache of another model, or any other file, stops the build instead of giving a wrong engine."""
     (tmp_path / "calib.cache").write_bytes(cache)
     done = deploy(INT8, check=False)

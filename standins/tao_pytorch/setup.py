@@ -14,8 +14,8 @@ setuptools.setup(
     include_package_data=True,
     zip_safe=False,
     entry_points={
-        'console_scripts': [
-            'classification_pyt=nvidia_tao_pytorch.cv.classification_pyt.entrypoint.classification:main',
+        "console_scripts": [
+            "classification_pyt=nvidia_tao_pytorch.cv.classification_pyt.entrypoint.classification:main",
         ]
     },
 )

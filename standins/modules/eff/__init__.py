@@ -13,6 +13,7 @@ def refuse(what):
 
     Raises:
         NotImplementedError: Always.
+
     """
     raise NotImplementedError(
         f"Cannot {what}: NVIDIA's 'eff' library is not installed, only a stand-in that refuses encryption. "

@@ -10,6 +10,7 @@ def encrypt_stream(input_stream, output_stream, passphrase, encryption=True, rew
 
     Raises:
         NotImplementedError: Always.
+
     """
     refuse("encrypt a file")
 
@@ -19,6 +20,7 @@ def decrypt_stream(input_stream, output_stream, passphrase, encryption=True, rew
 
     Raises:
         NotImplementedError: Always.
+
     """
     refuse("decrypt a file")
 
@@ -28,5 +30,6 @@ def get_random_encryption():
 
     Raises:
         NotImplementedError: Always.
+
     """
     refuse("encrypt a checkpoint")

@@ -8,6 +8,7 @@ stream.
 """
 
 import weakref
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class DeviceAllocation:
 
         Raises:
             LogicError: When the block was released before.
+
         """
         if self._bytes is None:
             raise LogicError("This device allocation was freed before.")
@@ -62,6 +64,7 @@ def host_view(address, size):
 
     Raises:
         LogicError: When no live allocation holds all of these bytes.
+
     """
     address = int(address)
     owner = _ALLOCATIONS.get(address)
@@ -74,16 +77,14 @@ def host_view(address, size):
         raise LogicError(f"No device memory is allocated at address {address:#x} (was it freed?).")
     offset = address - int(owner)
     if offset + size > owner.size:
-        raise LogicError(
-            f"{size} bytes do not fit: only {owner.size - offset} are allocated at {address:#x}."
-        )
+        raise LogicError(f"{size} bytes do not fit: only {owner.size - offset} are allocated at {address:#x}.")
     return owner._bytes[offset : offset + size]
 
 
 class Context:
     """A "CUDA context": only whether one is current matters here."""
 
-    _stack = []
+    _stack: ClassVar[list] = []
 
     def __init__(self, device):
         """Make a context of `device` and make it current."""
@@ -101,6 +102,7 @@ class Context:
 
         Raises:
             LogicError: When none is current.
+
         """
         if not Context._stack:
             raise LogicError("No context is current.")
@@ -128,6 +130,7 @@ class Device:
 
         Raises:
             LogicError: For any number but 0.
+
         """
         if int(number) != 0:
             raise LogicError(f"Device {number} does not exist: the stand-in has device 0 only.")
@@ -166,7 +169,7 @@ def init(flags=0):
     """Do nothing: there is no driver to start."""
 
 
-def mem_alloc(bytes):  # noqa: A002 (the real parameter's name) pylint: disable=redefined-builtin
+def mem_alloc(bytes):  # the real parameter's name
     """Return a new :class:`DeviceAllocation` of that many bytes."""
     return DeviceAllocation(bytes)
 
@@ -186,6 +189,7 @@ def memcpy_htod(dest, src):
 
     Raises:
         LogicError: When it does not fit.
+
     """
     source = _as_bytes(src)
     host_view(dest, source.size)[:] = source
@@ -201,6 +205,7 @@ def memcpy_dtoh(dest, src):
 
     Raises:
         LogicError: When less is allocated there.
+
     """
     target = _as_bytes(dest)
     target[:] = host_view(src, target.size)

@@ -47,11 +47,12 @@ int8 = DataType.INT8
 int32 = DataType.INT32
 int64 = DataType.INT64
 uint8 = DataType.UINT8
-bool = DataType.BOOL  # noqa: A001 (TensorRT's name) pylint: disable=redefined-builtin
+bool = DataType.BOOL  # TensorRT's name
 fp8 = DataType.FP8
 int4 = DataType.INT4
 
 __all__ = [
+    "IS_STAND_IN",
     "Builder",
     "BuilderFlag",
     "CalibrationAlgoType",
@@ -69,7 +70,6 @@ __all__ = [
     "ILogger",
     "INetworkDefinition",
     "IOptimizationProfile",
-    "IS_STAND_IN",
     "ITensor",
     "ITimingCache",
     "LayerType",
@@ -92,9 +92,9 @@ __all__ = [
     "fp8",
     "init_libnvinfer_plugins",
     "int4",
+    "int8",
     "int32",
     "int64",
-    "int8",
     "nptype",
     "uint8",
     "volume",

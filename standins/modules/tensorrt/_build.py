@@ -53,6 +53,7 @@ class Builder:
 
         Raises:
             RuntimeError: When the network is empty, a profile is missing or the precision is not available.
+
         """
         if network.model is None:
             raise RuntimeError("The network is empty: parse an ONNX file into it first.")
@@ -60,14 +61,10 @@ class Builder:
             if config.get_flag(BuilderFlag[name]):
                 raise RuntimeError(f"The TensorRT stand-in builds FP32, FP16 and INT8 engines, not {name}.")
         profiles = self._profiles(network, config)
-        keep_float = {
-            layer.name for layer in network if layer.precision_is_set and layer.precision == DataType.FLOAT
-        }
+        keep_float = {layer.name for layer in network if layer.precision_is_set and layer.precision == DataType.FLOAT}
         if config.get_flag(BuilderFlag.INT8) and not _precision.is_quantized(network.model):
             precision = "int8"
-            not_int8 = {
-                layer.name for layer in network if layer.precision_is_set and layer.precision != DataType.INT8
-            }
+            not_int8 = {layer.name for layer in network if layer.precision_is_set and layer.precision != DataType.INT8}
             shapes = {name: _calibration_shape(config, name, profiles[0][name]) for name in profiles[0]}
             model = _precision.to_int8(network.model, config.int8_calibrator, shapes, not_int8, self.logger)
         elif config.get_flag(BuilderFlag.FP16):
@@ -91,16 +88,11 @@ class Builder:
                 given = profile.get_shape(tensor.name)
                 if not given:
                     if -1 in tensor.shape:
-                        raise RuntimeError(
-                            f"Input '{tensor.name}' has dynamic shape {tensor.shape} but no profile."
-                        )
+                        raise RuntimeError(f"Input '{tensor.name}' has dynamic shape {tensor.shape} but no profile.")
                     given = [tensor.shape] * 3
                 for shape in given:
-                    same = len(shape) == len(tensor.shape)
-                    if not same or any(wanted not in (-1, got) for wanted, got in zip(tensor.shape, shape)):
-                        raise RuntimeError(
-                            f"The profile's {shape} does not fit input '{tensor.name}' {tensor.shape}."
-                        )
+                    if not _fits(shape, tensor.shape):
+                        raise RuntimeError(f"The profile's {shape} does not fit input '{tensor.name}' {tensor.shape}.")
                 shapes[tensor.name] = [list(shape) for shape in given]
             profiles.append(shapes)
         return profiles
@@ -114,3 +106,8 @@ def _calibration_shape(config, name, profile_shapes):
     if config.int8_calibrator is not None:
         usual[0] = int(config.int8_calibrator.get_batch_size())
     return tuple(usual)
+
+
+def _fits(shape, built):
+    """Return whether a shape is the built one, where -1 there stands for anything."""
+    return len(shape) == len(built) and all(b in (-1, s) for s, b in zip(shape, built, strict=True))

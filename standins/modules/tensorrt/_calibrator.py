@@ -18,6 +18,7 @@ class IInt8Calibrator:
 
         Raises:
             NotImplementedError: In the base class.
+
         """
         raise NotImplementedError("A calibrator must implement get_batch_size().")
 
@@ -26,6 +27,7 @@ class IInt8Calibrator:
 
         Raises:
             NotImplementedError: In the base class.
+
         """
         raise NotImplementedError("A calibrator must implement get_batch(names).")
 

@@ -14,25 +14,28 @@ class IOptimizationProfile:
         self._shapes = {}
         self.extra_memory_target = 1.0
 
-    def set_shape(self, input, min, opt, max):  # noqa: A002 pylint: disable=redefined-builtin
+    def set_shape(self, input, min, opt, max):
         """Set the three shapes of one input.
 
         Args:
             input (str): The input's name.
-            min, opt, max (tuple): Shapes of equal length, growing.
+            min (tuple): The smallest shape.
+            opt (tuple): The usual shape, of equal length, nowhere smaller.
+            max (tuple): The largest shape, of equal length, nowhere smaller.
 
         Raises:
             ValueError: When they are not.
+
         """
         low, usual, high = (tuple(int(extent) for extent in shape) for shape in (min, opt, max))
         fits = len(low) == len(usual) == len(high) and all(
-            0 < a <= b <= c for a, b, c in zip(low, usual, high)
+            0 < a <= b <= c for a, b, c in zip(low, usual, high, strict=True)
         )
         if not fits:
             raise ValueError(f"Profile of '{input}' needs 0 < min <= opt <= max, got {low}, {usual}, {high}.")
         self._shapes[input] = (low, usual, high)
 
-    def get_shape(self, input):  # noqa: A002 pylint: disable=redefined-builtin
+    def get_shape(self, input):
         """Return [min, opt, max] of one input; an empty list when none was set."""
         return list(self._shapes.get(input, ()))
 

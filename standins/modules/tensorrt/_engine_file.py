@@ -19,12 +19,11 @@ def write_engine(model_bytes, description):
     Args:
         model_bytes (bytes): The serialized ONNX graph.
         description (dict): JSON-like: precision, profiles.
+
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(
-            _DESCRIPTION, json.dumps({"format": _FORMAT, "version": __version__, **description}, indent=1)
-        )
+        archive.writestr(_DESCRIPTION, json.dumps({"format": _FORMAT, "version": __version__, **description}, indent=1))
         archive.writestr(_GRAPH, model_bytes)
     return IHostMemory(buffer.getvalue())
 
@@ -34,6 +33,7 @@ def read_engine(engine_bytes):
 
     Raises:
         RuntimeError: When these are not an engine file's bytes.
+
     """
     try:
         with zipfile.ZipFile(io.BytesIO(bytes(engine_bytes))) as archive:
@@ -45,7 +45,5 @@ def read_engine(engine_bytes):
             "TensorRT); build the engine again here with gen_trt_engine."
         ) from error
     if not isinstance(description, dict) or description.get("format") != _FORMAT:
-        raise RuntimeError(
-            "This engine was written by another version of the TensorRT stand-in; build it again."
-        )
+        raise RuntimeError("This engine was written by another version of the TensorRT stand-in; build it again.")
     return model_bytes, description

@@ -79,9 +79,7 @@ MemoryPoolType = _Enum(
     "WORKSPACE DLA_MANAGED_SRAM DLA_LOCAL_DRAM DLA_GLOBAL_DRAM TACTIC_DRAM TACTIC_SHARED_MEMORY",
     start=0,
 )
-NetworkDefinitionCreationFlag = _Enum(
-    "NetworkDefinitionCreationFlag", "EXPLICIT_BATCH STRONGLY_TYPED", start=0
-)
+NetworkDefinitionCreationFlag = _Enum("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH STRONGLY_TYPED", start=0)
 QuantizationFlag = _Enum("QuantizationFlag", "CALIBRATE_BEFORE_FUSION", start=0)
 PreviewFeature = _Enum("PreviewFeature", "PROFILE_SHARING_0806 ALIASED_PLUGIN_IO_10_03", start=0)
 ProfilingVerbosity = _Enum("ProfilingVerbosity", "LAYER_NAMES_ONLY NONE DETAILED", start=0)
@@ -105,6 +103,7 @@ def nptype(trt_type):
 
     Raises:
         TypeError: For types that NumPy lacks (BF16, FP8, INT4).
+
     """
     if trt_type not in _NUMPY:
         raise TypeError(f"NumPy has no type for {trt_type}.")

@@ -25,6 +25,7 @@ class ILogger:
 
         Raises:
             NotImplementedError: Always, in the base class.
+
         """
         raise NotImplementedError("A logger must implement log(severity, msg).")
 

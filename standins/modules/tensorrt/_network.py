@@ -143,9 +143,7 @@ class INetworkDefinition:
         self.model = model
         self.name = model.graph.name
         known = {initializer.name for initializer in model.graph.initializer}
-        self._inputs = [
-            _tensor(value, is_network_input=True) for value in model.graph.input if value.name not in known
-        ]
+        self._inputs = [_tensor(value, is_network_input=True) for value in model.graph.input if value.name not in known]
         self._outputs = [_tensor(value, is_network_output=True) for value in model.graph.output]
         tensors = {tensor.name: tensor for tensor in self._inputs + self._outputs}
         for value in _inferred(model):
@@ -243,6 +241,7 @@ class OnnxParser:
 
         Returns:
             bool: False when it cannot be used; :meth:`get_error` says why.
+
         """
         try:
             proto = onnx.load_model_from_string(bytes(model))
@@ -257,6 +256,7 @@ class OnnxParser:
 
         Returns:
             bool: False when it cannot be used; :meth:`get_error` says why.
+
         """
         try:
             proto = onnx.load(path)
@@ -265,20 +265,16 @@ class OnnxParser:
         return self._take(proto)
 
     def _take(self, proto):
-        import onnxruntime  # pylint: disable=import-outside-toplevel  # half a second, only needed to build
+        import onnxruntime  # half a second, only needed to build
 
         try:
             onnx.checker.check_model(proto)
             options = onnxruntime.SessionOptions()
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.log_severity_level = 4
-            onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common base class
-            return self._fail(
-                f"ONNX Runtime, on which the TensorRT stand-in runs, cannot run this model: {error}"
-            )
+            return self._fail(f"ONNX Runtime, on which the TensorRT stand-in runs, cannot run this model: {error}")
         self._network.fill(proto)
         return True
 

@@ -30,8 +30,9 @@ def to_fp16(model, keep_float):
     Args:
         model (onnx.ModelProto): The graph.
         keep_float (set of str): Names of nodes that stay in single precision.
+
     """
-    from onnxruntime.transformers import float16  # pylint: disable=import-outside-toplevel  # only to build
+    from onnxruntime.transformers import float16  # only to build
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one warning per weight that half precision rounds to zero
@@ -52,14 +53,15 @@ def to_int8(model, calibrator, shapes, exclude, logger):
 
     Raises:
         RuntimeError: Without a calibrator, without batches, or when the cache belongs to another model.
+
     """
-    from onnxruntime.quantization import QuantType  # pylint: disable=import-outside-toplevel  # only to build
-    from onnxruntime.quantization.calibrate import (  # pylint: disable=import-outside-toplevel
+    from onnxruntime.quantization import QuantType  # only to build
+    from onnxruntime.quantization.calibrate import (
         CalibrationMethod,
         TensorData,
         TensorsData,
     )
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer  # pylint: disable=import-outside-toplevel
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     weights = {initializer.name for initializer in model.graph.initializer}
     nodes = [
@@ -68,13 +70,9 @@ def to_int8(model, calibrator, shapes, exclude, logger):
         if node.op_type in _QUANTIZED_OPS and node.name not in exclude and node.input[1] in weights
     ]
     if not nodes:
-        logger.log(
-            logger.Severity.WARNING, "No layer of this model can be quantized; it stays in single precision."
-        )
+        logger.log(logger.Severity.WARNING, "No layer of this model can be quantized; it stays in single precision.")
         return model
-    wanted = sorted(
-        {node.input[0] for node in nodes}
-    )  # outputs stay in float, as TensorRT may choose to keep them
+    wanted = sorted({node.input[0] for node in nodes})  # outputs stay in float, as TensorRT may choose to keep them
     if calibrator is None:
         raise RuntimeError(
             "INT8 needs a calibrator: set config.int8_calibrator, or use a model that is quantized already."
@@ -92,10 +90,7 @@ def to_int8(model, calibrator, shapes, exclude, logger):
     else:
         largest = _calibrate(model, calibrator, shapes, wanted)
         calibrator.write_calibration_cache(_write_cache(largest))
-    ranges = {
-        name: TensorData(lowest=np.float32(-largest[name]), highest=np.float32(largest[name]))
-        for name in wanted
-    }
+    ranges = {name: TensorData(lowest=np.float32(-largest[name]), highest=np.float32(largest[name])) for name in wanted}
     quantizer = QDQQuantizer(
         copy.deepcopy(model),
         per_channel=True,
@@ -118,8 +113,8 @@ def to_int8(model, calibrator, shapes, exclude, logger):
 
 def _calibrate(model, calibrator, shapes, wanted):
     """Return {tensor name: largest magnitude to represent}, found by running the calibrator's batches."""
-    import onnx  # pylint: disable=import-outside-toplevel  # only to build
-    import onnxruntime  # pylint: disable=import-outside-toplevel
+    import onnx  # only to build
+    import onnxruntime
 
     watched = copy.deepcopy(model)
     present = {value.name for value in watched.graph.output}
@@ -138,8 +133,10 @@ def _calibrate(model, calibrator, shapes, wanted):
         addresses = calibrator.get_batch(names)
         if not addresses:
             break
-        feeds = {name: _read(address, shapes[name], dtypes[name]) for name, address in zip(names, addresses)}
-        for name, value in zip(wanted, session.run(wanted, feeds)):
+        feeds = {
+            name: _read(address, shapes[name], dtypes[name]) for name, address in zip(names, addresses, strict=True)
+        }
+        for name, value in zip(wanted, session.run(wanted, feeds), strict=True):
             histograms[name].add(np.abs(value))
         batches += 1
     if not batches:
@@ -150,7 +147,7 @@ def _calibrate(model, calibrator, shapes, wanted):
 
 def _read(address, shape, dtype):
     """Return a copy of the calibration batch at a device address."""
-    from tensorrt._runtime import device_array  # pylint: disable=import-outside-toplevel  # needs pycuda
+    from tensorrt._runtime import device_array  # needs pycuda
 
     return device_array(address, shape, dtype).copy()
 
@@ -174,9 +171,7 @@ class _Histogram:
         if self.limit == 0.0:
             self.limit = top
         while self.limit and top > self.limit:
-            self.counts = np.concatenate(
-                [self.counts.reshape(-1, 2).sum(axis=1), np.zeros(self.BINS // 2, np.int64)]
-            )
+            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(axis=1), np.zeros(self.BINS // 2, np.int64)])
             self.limit *= 2
         if self.limit:
             self.counts += np.histogram(magnitudes, bins=self.BINS, range=(0.0, self.limit))[0]
@@ -187,6 +182,7 @@ class _Histogram:
         Args:
             by_entropy (bool): Clip where the distribution changes least (Kullback-Leibler), not at the top
                 magnitude.
+
         """
         filled = np.flatnonzero(self.counts)
         if filled.size == 0 or self.limit == 0.0:
@@ -231,6 +227,7 @@ def _read_cache(cache):
 
     Raises:
         RuntimeError: When the bytes are no calibration cache.
+
     """
     try:
         title, *lines = cache.decode("utf-8").splitlines()
@@ -239,6 +236,4 @@ def _read_cache(cache):
         pairs = [line.rsplit(": ", 1) for line in lines if line]
         return {name: struct.unpack(">f", bytes.fromhex(value.zfill(8)))[0] * 127 for name, value in pairs}
     except (ValueError, struct.error) as error:
-        raise RuntimeError(
-            "This is no TensorRT calibration cache; delete the file to calibrate anew."
-        ) from error
+        raise RuntimeError("This is no TensorRT calibration cache; delete the file to calibrate anew.") from error

@@ -29,13 +29,12 @@ def device_array(address, shape, dtype):
 
     Raises:
         RuntimeError: With the real pycuda, whose memory ONNX Runtime on the CPU cannot reach.
+
     """
-    import pycuda.driver as cuda  # pylint: disable=import-outside-toplevel  # engines can be read without it
+    import pycuda.driver as cuda  # engines can be read without it
 
     if not getattr(cuda, "IS_STAND_IN", False):
-        raise RuntimeError(
-            "The TensorRT stand-in needs the pycuda stand-in, but the real pycuda is installed."
-        )
+        raise RuntimeError("The TensorRT stand-in needs the pycuda stand-in, but the real pycuda is installed.")
     items = volume(shape)
     size = items * dtype().itemsize
     return cuda.host_view(address, size).view(dtype).reshape(shape)
@@ -47,15 +46,14 @@ class Runtime:
     def __init__(self, logger):
         """Say on the log that this is the stand-in."""
         self.logger = logger
-        logger.log(
-            logger.Severity.WARNING, "TensorRT is not installed: engines run on ONNX Runtime, on the CPU."
-        )
+        logger.log(logger.Severity.WARNING, "TensorRT is not installed: engines run on ONNX Runtime, on the CPU.")
 
     def deserialize_cuda_engine(self, serialized_engine):
         """Return the :class:`ICudaEngine` in these bytes.
 
         Raises:
             RuntimeError: When they are not an engine of this stand-in.
+
         """
         return ICudaEngine(*read_engine(serialized_engine), self.logger)
 
@@ -147,10 +145,11 @@ class IExecutionContext:
 
         Raises:
             RuntimeError: When the shape lies outside the engine's profile.
+
         """
         shape = tuple(int(extent) for extent in shape)
         low, _, high = self.engine.get_tensor_profile_shape(name, self.active_optimization_profile)
-        inside = len(shape) == len(low) and all(a <= extent <= b for a, extent, b in zip(low, shape, high))
+        inside = len(shape) == len(low) and all(a <= extent <= b for a, extent, b in zip(low, shape, high, strict=True))
         if not inside:
             raise RuntimeError(
                 f"Input '{name}' cannot be {shape}: the engine was built for shapes from {low} to {high}. "
@@ -188,7 +187,7 @@ class IExecutionContext:
     def _run(self, feeds):
         """Run the graph; return {output name: array}."""
         names = self._names(TensorIOMode.OUTPUT)
-        results = dict(zip(names, self.engine._session.run(names, feeds)))
+        results = dict(zip(names, self.engine._session.run(names, feeds), strict=True))
         self._output_shapes = {name: tuple(array.shape) for name, array in results.items()}
         return results
 
@@ -206,6 +205,7 @@ class IExecutionContext:
 
         Raises:
             RuntimeError: When a shape or an address is missing.
+
         """
         unknown = self.infer_shapes()
         if unknown:
@@ -220,7 +220,7 @@ class IExecutionContext:
 
     def execute_v2(self, bindings):
         """Run the engine on a list of addresses, inputs first, and return True."""
-        for name, address in zip(self.engine._names, bindings):
+        for name, address in zip(self.engine._names, bindings, strict=True):
             self.set_tensor_address(name, address)
         return self.execute_async_v3(0)
 

@@ -14,6 +14,7 @@ class Archive:
 
         Raises:
             NotImplementedError: Always.
+
         """
         refuse(f"write the EFF archive {save_path}")
 
@@ -23,6 +24,7 @@ class Archive:
 
         Raises:
             NotImplementedError: Always.
+
         """
         refuse(f"read the EFF archive {restore_path}")
 
@@ -32,6 +34,7 @@ class Archive:
 
         Raises:
             NotImplementedError: Always.
+
         """
         refuse(f"read the EFF archive {restore_path}")
 
@@ -41,5 +44,6 @@ class Archive:
 
         Raises:
             NotImplementedError: Always.
+
         """
         refuse(f"read {artifact_name} from the EFF archive {restore_path}")

@@ -10,5 +10,6 @@ def validate_metadata(*conditions, metadata=None, **key_conditions):
 
     Raises:
         NotImplementedError: Always.
+
     """
     refuse("validate an EFF archive")

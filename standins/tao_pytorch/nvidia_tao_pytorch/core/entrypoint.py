@@ -22,6 +22,7 @@ def get_subtasks(package):
 
     Returns:
         dict: Subtask to {"module_name", "runner_path"}.
+
     """
     subtasks = {}
     for _, name, is_package in pkgutil.walk_packages(package.__path__):
@@ -41,13 +42,10 @@ def command_line_parser(parser, subtasks):
 
     Returns:
         tuple: Parsed arguments, and the rest: overrides for Hydra.
+
     """
-    parser.add_argument(
-        "subtask", default="train", choices=subtasks.keys(), help="Subtask for a given task/model."
-    )
-    parser.add_argument(
-        "-e", "--experiment_spec_file", help="Path to the experiment spec file.", default=None
-    )
+    parser.add_argument("subtask", default="train", choices=subtasks.keys(), help="Subtask for a given task/model.")
+    parser.add_argument("-e", "--experiment_spec_file", help="Path to the experiment spec file.", default=None)
     return parser.parse_known_args()
 
 
@@ -61,6 +59,7 @@ def launch(args, unknown_args, subtasks, network=None):
         unknown_args (list of str): Overrides for Hydra.
         subtasks (dict): What :func:`get_subtasks` returned.
         network (str): The model's name.
+
     """
     spec = args["experiment_spec_file"]
     if spec is None:
@@ -137,8 +136,8 @@ def _run(command):
 def _send_telemetry(network, subtask, num_gpus, seconds, passed):
     """Hand the run to tao-core's telemetry, which sends nothing when TELEMETRY_OPT_OUT is set."""
     try:
-        from nvidia_tao_core.telemetry.nvml import get_device_details  # pylint: disable=import-outside-toplevel  # slow
-        from nvidia_tao_core.telemetry.telemetry import send_telemetry_data  # pylint: disable=import-outside-toplevel
+        from nvidia_tao_core.telemetry.nvml import get_device_details  # slow
+        from nvidia_tao_core.telemetry.telemetry import send_telemetry_data
 
         if os.getenv("TELEMETRY_OPT_OUT", "no").lower() in ("no", "false", "0"):
             gpus = [device.get_config() for device in get_device_details()]

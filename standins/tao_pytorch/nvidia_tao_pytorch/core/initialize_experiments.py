@@ -29,6 +29,7 @@ def initialize_train_experiment(cfg, key=None):
     Raises:
         AssertionError: When an interval is longer than the training.
         ValueError: When the checkpoint to resume from is neither .pth nor .tlt.
+
     """
     TLTPyTorchCookbook.set_passphrase(key)
     train = cfg["train"]
@@ -49,9 +50,7 @@ def initialize_train_experiment(cfg, key=None):
     cudnn.benchmark = train["cudnn"]["benchmark"]
     cudnn.deterministic = deterministic
     if deterministic:
-        os.environ.setdefault(
-            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-        )  # what cuBLAS wants before it is deterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS wants before it is deterministic
         torch.use_deterministic_algorithms(True, warn_only=True)
 
     resume = train["resume_training_checkpoint_path"] or get_latest_checkpoint(results_dir)
@@ -85,6 +84,7 @@ def initialize_evaluation_experiment(cfg, key=None):
 
     Returns:
         tuple: Path of the checkpoint, and the keyword arguments for the Trainer.
+
     """
     return _initialize_from_checkpoint(cfg, "evaluate", key)
 
@@ -98,6 +98,7 @@ def initialize_inference_experiment(cfg, key=None):
 
     Returns:
         tuple: Path of the checkpoint, and the keyword arguments for the Trainer.
+
     """
     return _initialize_from_checkpoint(cfg, "inference", key)
 

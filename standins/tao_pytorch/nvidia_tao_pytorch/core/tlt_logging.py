@@ -29,7 +29,7 @@ class StatusLoggerHandler(_logging.Handler):
 
     def emit(self, record):
         """Write one record."""
-        from nvidia_tao_pytorch.core.loggers import api_logging  # pylint: disable=import-outside-toplevel  # cycle
+        from nvidia_tao_pytorch.core.loggers import api_logging  # cycle
 
         failed = record.levelno >= _logging.ERROR
         try:
@@ -56,10 +56,11 @@ def obfuscate_logs(cfg):
 
     Args:
         cfg (DictConfig): The configuration; it is not changed.
+
     """
     config = OmegaConf.to_container(cfg)
     if "encryption_key" in config:
-        config["encryption_key"] = "*" * randint(3, 10)  # not even its length is told
+        config["encryption_key"] = "*" * randint(3, 10)  # noqa: S311  not even its length is told
     logging.info(f"Experiment configuration:\n{OmegaConf.to_yaml(config)}")
 
 

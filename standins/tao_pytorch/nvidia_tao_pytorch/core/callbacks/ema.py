@@ -5,7 +5,7 @@
 import contextlib
 import math
 import os
-from typing import Any, Dict, Optional
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -43,6 +43,7 @@ class EMA(Callback):
 
         Raises:
             MisconfigurationException: When decay is not from 0 to 1.
+
         """
         if not 0 <= decay <= 1:
             raise MisconfigurationException("EMA decay value must be between 0 and 1")
@@ -60,25 +61,18 @@ class EMA(Callback):
         restored = self._average
         self._step = trainer.global_step
         self._average = {
-            name: restored.get(name, parameter)
-            .detach()
-            .clone()
-            .to("cpu" if self.cpu_offload else parameter.device)
+            name: restored.get(name, parameter).detach().clone().to("cpu" if self.cpu_offload else parameter.device)
             for name, parameter in self._trained(pl_module)
         }
 
-    def on_train_batch_end(
-        self, trainer: "pl.Trainer", pl_module: "pl.LightningModule", *_: Any, **__: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule", *_: Any, **__: Any) -> None:
         """Update the average after an optimizer step."""
         if trainer.global_step == self._step:  # gradients are still being accumulated
             return
         self._step = trainer.global_step
         if self._step % self.every_n_steps:
             return
-        decay = (
-            self.decay * (1 - math.exp(-self._step / self.warmup_steps)) if self.warmup_steps else self.decay
-        )
+        decay = self.decay * (1 - math.exp(-self._step / self.warmup_steps)) if self.warmup_steps else self.decay
         with torch.no_grad():
             for name, parameter in self._trained(pl_module):
                 average = self._average[name]
@@ -101,27 +95,24 @@ class EMA(Callback):
         self._swap_for_validation(pl_module)
 
     def on_load_checkpoint(
-        self, trainer: "pl.Trainer", pl_module: "pl.LightningModule", checkpoint: Dict[str, Any]
+        self, trainer: "pl.Trainer", pl_module: "pl.LightningModule", checkpoint: dict[str, Any]
     ) -> None:
         """Take the average from the ``-EMA`` checkpoint beside the one being loaded.
 
         Raises:
             MisconfigurationException: When there is none.
+
         """
         if not trainer.ckpt_path or trainer.checkpoint_callback is None:
             return
         extension = trainer.checkpoint_callback.FILE_EXTENSION
         path = os.path.realpath(trainer.ckpt_path)
         if path.endswith(f"{self.ema_suffix}{extension}"):
-            rank_zero_info(
-                "Resuming from averaged weights: they become the weights, and averaging starts anew."
-            )
+            rank_zero_info("Resuming from averaged weights: they become the weights, and averaging starts anew.")
             return
         path = path.replace(extension, f"{self.ema_suffix}{extension}")
         if not os.path.exists(path):
-            raise MisconfigurationException(
-                f"Cannot resume averaging: the averaged weights {path} are missing."
-            )
+            raise MisconfigurationException(f"Cannot resume averaging: the averaged weights {path} are missing.")
         # Not weights_only: Lightning's part of a checkpoint holds more, and this file is one that we wrote.
         self._average = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
         rank_zero_info("EMA state has been restored.")
@@ -153,9 +144,7 @@ class EMA(Callback):
 
     @staticmethod
     def _trained(pl_module):
-        return [
-            (name, parameter) for name, parameter in pl_module.named_parameters() if parameter.requires_grad
-        ]
+        return [(name, parameter) for name, parameter in pl_module.named_parameters() if parameter.requires_grad]
 
 
 class EMAModelCheckpoint(ModelCheckpoint):
@@ -165,7 +154,7 @@ class EMAModelCheckpoint(ModelCheckpoint):
         """Take ModelCheckpoint's arguments."""
         super().__init__(**kwargs)
 
-    def _ema_callback(self, trainer) -> Optional[EMA]:
+    def _ema_callback(self, trainer) -> EMA | None:
         return next((callback for callback in trainer.callbacks if isinstance(callback, EMA)), None)
 
     def _averaged_path(self, filepath, ema):

@@ -27,6 +27,7 @@ class TAOStatusLogger(Callback):
             results_dir (str): Where to make status.json.
             verbosity (int): The least important lines to write.
             append (bool): Whether to keep what status.json holds.
+
         """
         super().__init__()
         if not isinstance(get_status_logger(), StatusLogger):
@@ -61,9 +62,7 @@ class TAOStatusLogger(Callback):
     def on_train_epoch_end(self, trainer, pl_module):
         """Write how far training is, how long epochs and steps take, and how long it will last."""
         seconds = time.time() - self._epoch_start_time
-        steps = (
-            trainer.max_steps if trainer.max_steps > 0 else trainer.max_epochs * trainer.num_training_batches
-        )
+        steps = trainer.max_steps if trainer.max_steps > 0 else trainer.max_epochs * trainer.num_training_batches
         last_epoch = trainer.max_epochs - 1
         data = {
             "epoch": trainer.current_epoch,

@@ -19,6 +19,7 @@ class TAOExceptionCheckpoint(OnExceptionCheckpoint):
 
         Args:
             dirpath (str): The results directory.
+
         """
         super().__init__(dirpath)
 

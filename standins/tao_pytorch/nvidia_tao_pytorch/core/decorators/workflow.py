@@ -39,6 +39,7 @@ def monitor_status(name="module name", mode="train"):
     Args:
         name (str): The model's name for people.
         mode (str): The subtask; also the section of the configuration.
+
     """
 
     def inner(runner):
@@ -49,9 +50,7 @@ def monitor_status(name="module name", mode="train"):
             os.makedirs(results_dir, exist_ok=True)
             OmegaConf.save(cfg, os.path.join(results_dir, "experiment.yaml"))
             status_logging.set_status_logger(
-                status_logging.StatusLogger(
-                    filename=os.path.join(results_dir, "status.json"), verbosity=1, append=True
-                )
+                status_logging.StatusLogger(filename=os.path.join(results_dir, "status.json"), verbosity=1, append=True)
             )
             log = status_logging.get_status_logger()
             try:
@@ -69,9 +68,7 @@ def monitor_status(name="module name", mode="train"):
             except Exception as error:
                 for kinds, explanation in _EXPLANATIONS:
                     if isinstance(error, kinds):
-                        log.write(
-                            status_level=status_logging.Status.FAILURE, message=f"{explanation}: {error}"
-                        )
+                        log.write(status_level=status_logging.Status.FAILURE, message=f"{explanation}: {error}")
                         break
                 raise
 

@@ -5,7 +5,8 @@
 import functools
 import os
 import sys
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -18,7 +19,7 @@ _QUIET = ("hydra.output_subdir=null", "hydra/job_logging=stdout", "hydra.run.dir
 
 
 def hydra_runner(
-    config_path: Optional[str] = ".", config_name: Optional[str] = None, schema: Optional[Any] = None
+    config_path: str | None = ".", config_name: str | None = None, schema: Any | None = None
 ) -> Callable[[TaskFunction], Any]:
     """Decorate a main function so that it gets the spec file merged over its schema.
 
@@ -29,18 +30,17 @@ def hydra_runner(
 
     Returns:
         A decorator. The decorated function takes no argument, or a ready configuration to pass on.
+
     """
 
     def decorator(task_function: TaskFunction) -> Callable[[], None]:
         @functools.wraps(task_function)
-        def wrapper(cfg_passthrough: Optional[DictConfig] = None) -> Any:
+        def wrapper(cfg_passthrough: DictConfig | None = None) -> Any:
             if cfg_passthrough is not None:
                 return task_function(cfg_passthrough)
             if schema is not None:
                 _store(schema, get_args_parser().parse_args().config_name, config_name)
-            run = hydra.main(config_path=config_path, config_name=config_name, version_base="1.1")(
-                task_function
-            )
+            run = hydra.main(config_path=config_path, config_name=config_name, version_base="1.1")(task_function)
             arguments = sys.argv
             sys.argv = [*arguments, *_QUIET]
             try:

@@ -2,7 +2,8 @@
 
 """The LightningModule that all models extend."""
 
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
@@ -22,6 +23,7 @@ class TAOLightningModule(pl.LightningModule):
         experiment_spec (DictConfig): The whole experiment.
         dataset_config, model_config (DictConfig): Its sections.
         checkpoint_filename (str): See above.
+
     """
 
     def __init__(self, experiment_spec, **kwargs):
@@ -30,6 +32,7 @@ class TAOLightningModule(pl.LightningModule):
         Args:
             experiment_spec (DictConfig): The whole experiment.
             kwargs: For LightningModule.
+
         """
         super().__init__(**kwargs)
         self.experiment_spec = experiment_spec
@@ -42,6 +45,7 @@ class TAOLightningModule(pl.LightningModule):
 
         Raises:
             NotImplementedError: When the subclass did not set ``checkpoint_filename``.
+
         """
         if not self.checkpoint_filename:
             raise NotImplementedError("checkpoint_filename not set in __init__() of model")
@@ -80,14 +84,14 @@ class TAOLightningModule(pl.LightningModule):
 
         Raises:
             ValueError: When it cannot.
+
         """
         batch_size = dataloader.batch_size or dataloader.batch_sampler.batch_size
         needed = batch_size * self.trainer.num_devices
         found = len(dataloader.dataset)
         if found < needed:
             raise ValueError(
-                f"Dataset size ({found}) is smaller than the total batch size ({needed}). "
-                f"Not enough data for {task}."
+                f"Dataset size ({found}) is smaller than the total batch size ({needed}). Not enough data for {task}."
             )
 
     def on_fit_start(self):
@@ -106,14 +110,15 @@ class TAOLightningModule(pl.LightningModule):
         """Check the data to predict."""
         self._dataloader_batch_check(self.trainer.datamodule.predict_dataloader(), "inference")
 
-    def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the checkpoint as it is; subclasses add to it."""
 
-    def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Decrypt the checkpoint if it is encrypted.
 
         Raises:
             PermissionError: Without the encryption key.
+
         """
         if checkpoint.get("state_dict_encrypted", False):
             key = TLTPyTorchCookbook.get_passphrase()

@@ -41,6 +41,7 @@ def _plain(value):
 
     Raises:
         TypeError: For anything else.
+
     """
     if isinstance(value, np.generic):
         return value.item()
@@ -54,6 +55,7 @@ class BaseLogger:
 
     Attributes:
         kpi, graphical, categorical (dict): When not empty, they are added to every line written.
+
     """
 
     def __init__(self, verbosity=Verbosity.INFO):
@@ -96,6 +98,7 @@ class BaseLogger:
             status_level (int): A :class:`Status`.
             verbosity_level (int): A :class:`Verbosity`.
             message (str): Free text.
+
         """
         if self.verbosity <= Verbosity.DISABLE:
             return
@@ -127,6 +130,7 @@ class StatusLogger(BaseLogger):
             filename (str): Path of status.json, in a directory that exists.
             verbosity (int): The least important lines to write.
             append (bool): Whether to keep what the file holds.
+
         """
         super().__init__(verbosity=verbosity)
         self.log_path = os.path.realpath(filename)
@@ -134,7 +138,7 @@ class StatusLogger(BaseLogger):
 
     @rank_zero_only
     def _open(self, mode):
-        self.l_file = open(self.log_path, mode, encoding="utf-8")  # pylint: disable=consider-using-with  # until exit
+        self.l_file = open(self.log_path, mode, encoding="utf-8")  # until exit
         atexit.register(self.l_file.close)
 
     @rank_zero_only
@@ -154,6 +158,7 @@ class StatusLogger(BaseLogger):
 
         Raises:
             TypeError: When it is no dictionary.
+
         """
         if not isinstance(data, dict):
             raise TypeError(f"Data must be a dictionary and not type {type(data)}.")
@@ -163,7 +168,7 @@ class StatusLogger(BaseLogger):
 def _tell_service(text):
     """Pass a line on to TAO's job service if it started this job; importing that takes seconds otherwise."""
     if os.getenv("CLOUD_BASED") == "True" or os.getenv("EARLY_STOP_EPOCH"):
-        from nvidia_tao_core.microservices.handlers.cloud_handlers.utils import (  # pylint: disable=C0415
+        from nvidia_tao_core.microservices.handlers.cloud_handlers.utils import (
             status_callback,
         )
 
@@ -175,10 +180,10 @@ _STATUS_LOGGER = BaseLogger()
 
 def set_status_logger(status_logger):
     """Make `status_logger` the one that :func:`get_status_logger` returns, and send log records there too."""
-    global _STATUS_LOGGER  # pylint: disable=global-statement  # one per process, as in TAO
+    global _STATUS_LOGGER  # noqa: PLW0603  one per process, as in TAO
     _STATUS_LOGGER = status_logger
 
-    from nvidia_tao_pytorch.core.tlt_logging import enable_dual_logging  # pylint: disable=import-outside-toplevel  # cycle
+    from nvidia_tao_pytorch.core.tlt_logging import enable_dual_logging  # cycle
 
     enable_dual_logging()
 

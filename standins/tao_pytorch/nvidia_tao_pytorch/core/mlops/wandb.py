@@ -24,7 +24,7 @@ def check_wandb_logged_in():
     key = os.getenv("WANDB_API_KEY")
     if key is None and not os.path.exists(os.path.expanduser(DEFAULT_WANDB_CONFIG)):
         return False
-    import wandb  # pylint: disable=import-outside-toplevel  # slow, and rarely wanted
+    import wandb  # slow, and rarely wanted
 
     try:
         return wandb.login(key=key)
@@ -35,16 +35,16 @@ def check_wandb_logged_in():
 
 def initialize_wandb(
     project: str = "TAO Toolkit",
-    entity: str = None,
+    entity: str | None = None,
     sync_tensorboard: bool = True,
     save_code: bool = False,
-    tags: list = None,
-    run_id: str = None,
+    tags: list | None = None,
+    run_id: str | None = None,
     name: str = "train",
     config=None,
     wandb_logged_in: bool = False,
     results_dir: str = os.getcwd(),
-    group: str = None,
+    group: str | None = None,
 ):
     """Return a Lightning logger for Weights & Biases, or None (with a warning) when that fails.
 
@@ -60,16 +60,15 @@ def initialize_wandb(
         wandb_logged_in: What :func:`check_wandb_logged_in` returned.
         results_dir: Where to keep local files.
         group: Group of the run.
+
     """
-    global _WANDB_INITIALIZED  # pylint: disable=global-statement  # one per process, as in TAO
+    global _WANDB_INITIALIZED  # noqa: PLW0603  one per process, as in TAO
     try:
         assert wandb_logged_in, "Set WANDB_API_KEY or run 'wandb login' first."
-        from pytorch_lightning.loggers import WandbLogger  # pylint: disable=import-outside-toplevel  # slow
+        from pytorch_lightning.loggers import WandbLogger  # slow
 
         settings = (
-            OmegaConf.to_container(config, resolve=True)
-            if isinstance(config, DictConfig)
-            else dict(config or {})
+            OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config or {})
         )
         optional = {"group": group, "id": run_id}
         made = WandbLogger(

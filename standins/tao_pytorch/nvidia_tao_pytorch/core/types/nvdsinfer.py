@@ -4,7 +4,6 @@
 
 from abc import abstractmethod
 from dataclasses import asdict, dataclass, field
-from typing import List
 
 import yaml
 
@@ -34,9 +33,7 @@ class BaseDSType:
 
     def as_dict(self) -> dict:
         """Return the fields that are set as a dictionary."""
-        return {
-            key: value for key, value in asdict(self).items() if value is not None and key not in _NOT_WRITTEN
-        }
+        return {key: value for key, value in asdict(self).items() if value is not None and key not in _NOT_WRITTEN}
 
     @abstractmethod
     def validate(self):
@@ -44,6 +41,7 @@ class BaseDSType:
 
         Raises:
             NotImplementedError: In the base class.
+
         """
         raise NotImplementedError("Base class doesn't implement this method.")
 
@@ -75,10 +73,11 @@ class BaseNvDSPropertyConfig(BaseDSType):
         model_color_format: 0 RGB, 1 BGR, 2 grey.
         data_format: channels_first or channels_last; not written.
         infer_dims: Input shape without the batch.
+
     """
 
     net_scale_factor: float = 1
-    offsets: List = field(default_factory=lambda: [123.675, 116.28, 103.53])
+    offsets: list = field(default_factory=lambda: [123.675, 116.28, 103.53])
     labelfile_path: str = None
     onnx_file: str = None
     cluster_mode: int = 2
@@ -88,12 +87,12 @@ class BaseNvDSPropertyConfig(BaseDSType):
     network_type: int = 100
     maintain_aspect_ratio: int = 1
     output_tensor_meta: int = 1
-    output_blob_names: List = field(default_factory=lambda: ["pred_boxes", "pred_logits"])
+    output_blob_names: list = field(default_factory=lambda: ["pred_boxes", "pred_logits"])
     num_detected_classes: int = 19
     network_mode: int = 0
     model_color_format: int = 1
     data_format: str = "channels_first"
-    infer_dims: List = field(default_factory=lambda: [3, 544, 960])
+    infer_dims: list = field(default_factory=lambda: [3, 544, 960])
 
     def validate(self):
         """Check the fields.
@@ -101,14 +100,13 @@ class BaseNvDSPropertyConfig(BaseDSType):
         Raises:
             AssertionError: When network type, channels, colour format and offsets do not fit together.
             NotImplementedError: For an unknown data format.
+
         """
         assert self.network_type in VALID_NETWORK_TYPES, (
             f"network_type is {self.network_type}, must be one of {VALID_NETWORK_TYPES}"
         )
         if self.data_format not in VALID_CHANNEL_ORDERS:
-            raise NotImplementedError(
-                f"data_format is {self.data_format}, must be one of {VALID_CHANNEL_ORDERS}"
-            )
+            raise NotImplementedError(f"data_format is {self.data_format}, must be one of {VALID_CHANNEL_ORDERS}")
         channels = self.infer_dims[0 if self.data_format == "channels_first" else -1]
         if channels == 1:
             assert self.model_color_format == 2, "model_color_format must be 2 for one channel"
@@ -124,6 +122,7 @@ class BaseNVDSClassAttributes(BaseDSType):
 
     Attributes:
         pre_cluster_threshold: Least score of a prediction.
+
     """
 
     pre_cluster_threshold: float = 0.5

@@ -3,7 +3,8 @@
 """Loading pretrained weights."""
 
 import os
-from typing import Any, Mapping, Union
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -30,6 +31,7 @@ class StateDictAdapter:
 
         Raises:
             ValueError: When it was told before.
+
         """
         key = (str(model_name), None if model_type is None else str(model_type))
         if key in self.supported:
@@ -41,6 +43,7 @@ class StateDictAdapter:
 
         Raises:
             ValueError: For a model that was not added.
+
         """
         if (model_name, model_type) not in self.supported:
             raise ValueError(f"{(model_name, model_type)} is not supported")
@@ -56,7 +59,7 @@ class StateDictAdapter:
 
 
 def load_pretrained_weights(
-    path_or_checkpoint: Union[FileLike, Mapping[str, Any]],
+    path_or_checkpoint: FileLike | Mapping[str, Any],
     map_location="cpu",
     weights_only=False,
     ptm_adapter=None,
@@ -75,15 +78,14 @@ def load_pretrained_weights(
 
     Raises:
         PermissionError: When the checkpoint is encrypted and there is no key.
+
     """
     checkpoint = path_or_checkpoint
     if isinstance(checkpoint, (str, os.PathLike)) or hasattr(checkpoint, "read"):
         if str(checkpoint).endswith(".safetensors"):
             checkpoint = load_file(checkpoint, device=map_location)
         else:
-            checkpoint = torch.load(
-                checkpoint, map_location=map_location, weights_only=weights_only, **kwargs
-            )
+            checkpoint = torch.load(checkpoint, map_location=map_location, weights_only=weights_only, **kwargs)
     if "state_dict_encrypted" in checkpoint:
         key = TLTPyTorchCookbook.get_passphrase()
         if key is None:
@@ -100,6 +102,5 @@ def load_pretrained_weights(
 def common_parser(original):
     """Return a state_dict without the ``module.`` that DataParallel puts before names."""
     return {
-        name.replace("module.", "") if name.startswith("module.") else name: value
-        for name, value in original.items()
+        name.replace("module.", "") if name.startswith("module.") else name: value for name, value in original.items()
     }

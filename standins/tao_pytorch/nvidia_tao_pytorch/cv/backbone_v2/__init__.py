@@ -16,8 +16,8 @@ from nvidia_tao_pytorch.cv.backbone_v2.resnet import (
 
 __all__ = [
     "BACKBONE_REGISTRY",
-    "vit_base_patch16",
     "resnet_18",
     "resnet_34",
     "resnet_50",
+    "vit_base_patch16",
 ]

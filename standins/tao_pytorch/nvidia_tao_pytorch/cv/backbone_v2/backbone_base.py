@@ -3,7 +3,6 @@
 """The class that all backbones extend."""
 
 import abc
-from typing import Dict, List, Optional, Set, Union
 
 import torch
 from timm.layers import trunc_normal_
@@ -37,7 +36,7 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
         in_chans: int = 3,
         num_classes: int = 1000,
         activation_checkpoint: bool = False,
-        freeze_at: Optional[List[Union[int, str]]] = None,
+        freeze_at: list[int | str] | None = None,
         freeze_norm: bool = False,
         export: bool = False,
     ):
@@ -53,6 +52,7 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
 
         Raises:
             ValueError: For a freeze_at that is neither a list of keys nor "all".
+
         """
         if not self._module_is_initialized:
             nn.Module.__init__(self)
@@ -96,14 +96,14 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
         self.activation_checkpoint = enable
 
     @abc.abstractmethod
-    def get_stage_dict(self) -> Dict[Union[int, str], nn.Module]:
+    def get_stage_dict(self) -> dict[int | str, nn.Module]:
         """Return the stages that can be frozen, by key."""
 
-    def no_weight_decay(self) -> Set[str]:
+    def no_weight_decay(self) -> set[str]:
         """Return the names of parameters that must not decay."""
         return set()
 
-    def no_weight_decay_keywords(self) -> Set[str]:
+    def no_weight_decay_keywords(self) -> set[str]:
         """Return parts of names of parameters that must not decay."""
         return set()
 
@@ -118,6 +118,7 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
         Args:
             num_classes: Its classes; 0 for none.
             kwargs: For the subclass.
+
         """
 
     def _freeze_module(self, m: nn.Module):
@@ -163,14 +164,15 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
 
     @abc.abstractmethod
     def forward_feature_pyramid(
-        self, x: torch.Tensor, indices: Optional[Union[int, List[int]]] = None, **kwargs
-    ) -> List[torch.Tensor]:
+        self, x: torch.Tensor, indices: int | list[int] | None = None, **kwargs
+    ) -> list[torch.Tensor]:
         """Return intermediate feature maps for images (B, C, H, W).
 
         Args:
             x: The images.
             indices: Which maps: the last n, the listed ones, or all (None).
             kwargs: For the subclass.
+
         """
 
     @abc.abstractmethod

@@ -11,6 +11,7 @@ class Registry:
 
         Args:
             name (str): What is registered, for messages.
+
         """
         self._name = name
         self._objects = {}
@@ -20,6 +21,7 @@ class Registry:
 
         Raises:
             AssertionError: When the name is taken.
+
         """
         if obj is None:
             return self._add
@@ -28,9 +30,7 @@ class Registry:
 
     def _add(self, obj):
         name = obj.__name__
-        assert name not in self._objects, (
-            f"An object named '{name}' was already registered in '{self._name}' registry!"
-        )
+        assert name not in self._objects, f"An object named '{name}' was already registered in '{self._name}' registry!"
         self._objects[name] = obj
         return obj
 
@@ -39,6 +39,7 @@ class Registry:
 
         Raises:
             KeyError: When there is none.
+
         """
         if name not in self._objects:
             raise KeyError(f"No object named '{name}' found in '{self._name}' registry!")

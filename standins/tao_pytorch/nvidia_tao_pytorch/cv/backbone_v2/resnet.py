@@ -16,7 +16,9 @@ class ResNet(TimmResNet, BackboneBase):
         """Build timm's ResNet.
 
         Args:
-            args, kwargs: timm's, BackboneBase's, and ``out_indices``: which stages make the feature pyramid.
+            args: timm's.
+            kwargs: timm's, BackboneBase's, and ``out_indices``: which stages make the feature pyramid.
+
         """
         own = {
             name: kwargs.pop(name)

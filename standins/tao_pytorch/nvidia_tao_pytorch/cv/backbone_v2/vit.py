@@ -15,7 +15,9 @@ class VisionTransformer(TimmVisionTransformer, BackboneBase):
         """Build timm's Vision Transformer.
 
         Args:
-            args, kwargs: timm's and BackboneBase's.
+            args: timm's.
+            kwargs: timm's and BackboneBase's.
+
         """
         own = {
             name: kwargs.pop(name)
