@@ -79,12 +79,19 @@ def main() -> int:
         )
         if made.returncode:
             raise UserError(f"the demo's inputs could not be made: {made.tail}")
-    answers = {"hf_model_id": hf_model, "model_name": MODEL, "runtime": "local", "tao_source": "embedded", "run_tests": "none"}
+    answers = {
+        "hf_model_id": hf_model,
+        "model_name": MODEL,
+        "runtime": "local",
+        "tao_source": "embedded",
+        "run_tests": "none",
+    }
     data = [item for name, value in answers.items() for item in ("--data", f"{name}={value}")]
     copier = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD"]
     run("copier copy", *copier, *data, str(ROOT), str(workdir), cwd=ROOT)
     settings = [item for setting in TRAINING for item in ("--set", setting)]
-    run("train, export, deploy, compare", "./tao-hf", "test", MODEL, "--full", "--data", str(dataset), *settings, cwd=workdir)
+    test = ["./tao-hf", "test", MODEL, "--full", "--data", str(dataset), *settings]
+    run("train, export, deploy, compare", *test, cwd=workdir)
     report = json.loads((workdir / ".tao-hf" / MODEL / "report.json").read_text(encoding="utf-8"))
     return 0 if show(report, time.monotonic() - started, workdir) else 1
 

@@ -1,4 +1,4 @@
-"""What Copier calls while it asks and renders: every function is one of ``hooks/tao_hf``, errors become Copier's own."""
+"""What Copier calls while it asks and renders: functions of ``hooks/tao_hf``, their errors made Copier's own."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 folder, labels, size, patch = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
 torch.manual_seed(0)
 config = ViTConfig(image_size=size, patch_size=patch, hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
-                   intermediate_size=64, id2label=dict(enumerate(labels)), label2id={n: i for i, n in enumerate(labels)})
+                   intermediate_size=64, id2label=dict(enumerate(labels)),
+                   label2id={name: index for index, name in enumerate(labels)})
 ViTForImageClassification(config).save_pretrained(folder)
 height, width = size if isinstance(size, list) else (size, size)
 ViTImageProcessor(size={"height": height, "width": width}).save_pretrained(folder)
@@ -39,6 +40,7 @@ def make_vit(python: Path, folder: Path, labels: list[str], size: int | list[int
         labels: Class names.
         size: Image size in pixels, one number or [height, width].
         patch: Patch size in pixels.
+
     """
     command = [str(python), "-c", MAKE_VIT, str(folder), json.dumps(labels), json.dumps(size), str(patch)]
     subprocess.run(command, check=True, capture_output=True, text=True)

@@ -36,6 +36,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "crop": {"height": 27, "width": 20},
         "interpolation": "lanczos",
     },
+    "exact_crop": {
+        "size": (24, 32),
+        "num_labels": 3,
+        "resize": {"mode": "exact", "height": 28, "width": 36},
+        "crop": {"height": 24, "width": 32},
+        "interpolation": "bicubic",
+    },
     "no_resize": {"size": (17, 31), "num_labels": 10, "resize": None, "interpolation": "nearest"},
 }
 
@@ -83,7 +90,8 @@ def test_specs_carry_the_models_preprocessing(variant: tuple[dict[str, Any], Pat
     for name, spec in load_specs(workdir).items():
         found = spec["dataset"]["augmentation"]
         assert (found["mean"], found["std"]) == (pre["mean"], pre["std"]), name
-        assert found["resize"] == {**pre["resize"], "interpolation": pre["interpolation"]}, name
+        size = pre["resize"]["size"] if pre["center_crop"] else "${dataset.img_size}"
+        assert found["resize"] == {**pre["resize"], "size": size, "interpolation": pre["interpolation"]}, name
         assert found["center_crop"] is pre["center_crop"], name
         assert spec["dataset"]["img_size"] == [names["height"], names["width"]], name
 
@@ -263,10 +271,10 @@ def test_pixels_are_those_of_training_and_of_hugging_face(
 
             array = np.array(image).reshape(size[1], size[0], -1)
             if augmentation.resize.mode == "exact":
-                target = (height, width)
+                target = tuple(augmentation.resize.size)
             elif augmentation.resize.mode == "shortest_edge":
                 target = hf.get_resize_output_image_size(
-                    array, augmentation.resize.size, default_to_square=False, input_data_format="channels_last"
+                    array, augmentation.resize.size[0], default_to_square=False, input_data_format="channels_last"
                 )
             else:
                 target = None

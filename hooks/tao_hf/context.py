@@ -47,26 +47,20 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
         width: Answered width in pixels.
 
     Returns:
-        ``resize`` (mode ``exact``, ``shortest_edge`` with its size scaled like the input, or ``none``),
-        ``center_crop``, ``interpolation``, ``mean`` and ``std``.
-
+        ``resize`` with its ``mode`` (``exact``, ``shortest_edge`` or ``none``) and ``size`` in pixels (height and
+        width, one length, or nothing), scaled like the input; ``center_crop``; ``interpolation``, ``mean``, ``std``.
     """
     resize = preprocess["resize"] or {"mode": "none"}
-    crop = preprocess["crop"] is not None
-    if resize["mode"] == "shortest_edge":
-        scale = min(height, width) / min(native)
-        resize = {"mode": "shortest_edge", "size": max(1, round(resize["size"] * scale))}
-        crop = True  # what keeps the aspect ratio must be cropped to a fixed input size
-    elif resize["mode"] == "exact" and not crop:
-        resize = {"mode": "exact"}
-    elif resize["mode"] == "exact":
-        resize = {"mode": "exact"}
-        crop = False  # exact resizing goes straight to the input size
+    mode = resize["mode"]
+    if mode == "exact":
+        size = [round(resize["height"] * height / native[0]), round(resize["width"] * width / native[1])]
+    elif mode == "shortest_edge":
+        size = [max(1, round(resize["size"] * min(height, width) / min(native)))]
     else:
-        crop = True
+        size = []
     return {
-        "resize": resize,
-        "center_crop": crop,
+        "resize": {"mode": mode, "size": size},
+        "center_crop": mode != "exact" or size != [height, width],  # what may have another size must be cropped
         "interpolation": preprocess["interpolation"],
         "mean": preprocess["mean"],
         "std": preprocess["std"],

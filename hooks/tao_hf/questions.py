@@ -1,4 +1,4 @@
-"""The functions that ``copier.yml`` calls: what is found out between the questions, and what is wrong with an answer."""
+"""The functions that ``copier.yml`` calls: what is found out between questions, and what is wrong with answers."""
 
 from __future__ import annotations
 
@@ -180,6 +180,14 @@ def _strategy_problem(strategy: str) -> str | None:
     return None
 
 
+def _task_problem(task_type: str, findings: Mapping[str, Any]) -> str | None:
+    if task_type not in task_types():
+        return f"task_type={one_line(task_type)} is not part of this version: choose {' or '.join(task_types())}."
+    if task_type != findings["task_type"]:
+        return f"task_type={task_type} does not fit the model, which is made for {findings['task_type']}."
+    return None
+
+
 def _disk_problem(workdir: Path) -> str | None:
     existing = next(path for path in (workdir, *workdir.parents) if path.exists())
     free = shutil.disk_usage(existing).free
@@ -204,7 +212,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     workdir = Path(str(conf["dst_path"])).absolute()
     problem = (
         _model_name_problem(answers["model_name"], answers["workspace"], answers["findings"], workdir)
-        or (None if answers["task_type"] in task_types() else f"There is no task type {one_line(answers['task_type'])}.")
+        or _task_problem(answers["task_type"], answers["findings"])
         or _image_size_problem(answers["image_size"], answers["findings"])
         or _num_labels_problem(answers["num_labels"])
         or _strategy_problem(answers["strategy"])
@@ -218,7 +226,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
         raise UserError(f"{taken[0]} is in the repository already: choose another model_name.")
     branches.check(workdir, answers["branch_name"], answers["base_branch"])
     if not conf["pretend"]:
-        # Copier removes a destination it made itself when a task fails; what failed its tests must stay to be looked at.
+        # Copier removes a destination it made itself when a task fails; what failed its tests must stay.
         workdir.mkdir(parents=True, exist_ok=True)
     strategy = answers["strategy"]
     return {"strategy": context.strategy_rooms(ROOT)[0] if strategy == "auto" else strategy}

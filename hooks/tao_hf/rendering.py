@@ -1,7 +1,8 @@
 """Safe ways for text that strangers wrote to reach generated files.
 
-Model ids, label names and configuration values come from the Hub. They enter Python only as literals (`pyrepr`), YAML only
-as JSON scalars and flow lists (`yamlrepr`), and comments or docstrings only as one harmless line (`one_line`).
+Model ids, label names and configuration values come from the Hub. They enter Python only as literals (`pyrepr`),
+YAML only as JSON scalars and flow lists (`yamlrepr`), and comments or docstrings only as one harmless line
+(`one_line`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def pyrepr(value: Any, indent: int = 0) -> str:
 
     Raises:
         TypeError: For anything that is not JSON-like.
+
     """
     if isinstance(value, dict):
         pairs = [f"{_scalar(str(key))}: {pyrepr(item, indent + 4)}" for key, item in value.items()]
