@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import render_fixtures  # noqa: F401  (puts hooks/ on the path)
 from tao_hf.runtime import Completed, Runtime
 
 

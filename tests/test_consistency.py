@@ -188,7 +188,7 @@ MUTATIONS = {
         "onnx_file",
         replace(
             SPEC,
-            "gen_trt_engine:\n  onnx_file: ${export.results_dir}",
+            "gen_trt_engine:\n  onnx_file: ${results_dir}/export",
             "gen_trt_engine:\n  onnx_file: ${results_dir}/onnx",
         ),
         "gen_trt_engine.onnx_file",

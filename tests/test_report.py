@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import render_fixtures  # noqa: F401  (puts hooks/ on the path)
 from tao_hf import atomic, report
 from tao_hf.errors import UserError
 

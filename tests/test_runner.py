@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import render_fixtures  # noqa: F401  (puts hooks/ on the path)
 from fake_runtime import FakeRuntime, Reply
 from tao_hf import runner
 from tao_hf.errors import UserError
