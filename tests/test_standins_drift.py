@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from repo_fixtures import tao_pytorch_clone  # noqa: F401
 
 STANDINS = Path(__file__).resolve().parent.parent / "standins"
 TAO_PYTORCH = STANDINS / "tao_pytorch"
@@ -130,15 +131,15 @@ def parse(path: Path) -> ast.Module:
 
 
 @pytest.mark.parametrize("file", STAND_IN_FILES)
-def test_tao_pytorch(file: str, real_tao_pytorch: Path) -> None:
+def test_tao_pytorch(file: str, tao_pytorch_clone: Path) -> None:  # noqa: F811
     """Each stand-in module exists in the real tao-pytorch, with fitting names, signatures and defaults."""
-    real = real_tao_pytorch / file
+    real = tao_pytorch_clone / file
     assert real.is_file(), f"{file} does not exist in the real tao-pytorch"
     wrong = drift(parse(TAO_PYTORCH / file), parse(real), OWN.get(file, set()))
     assert not wrong, "\n".join(wrong)
 
 
-def test_backbones_are_listed_as_in_the_real_package(real_tao_pytorch: Path) -> None:
+def test_backbones_are_listed_as_in_the_real_package(tao_pytorch_clone: Path) -> None:  # noqa: F811
     """The stand-in's backbones come from modules of the same names as the real ones."""
 
     def imported(root: Path) -> dict[str, str]:
@@ -146,12 +147,12 @@ def test_backbones_are_listed_as_in_the_real_package(real_tao_pytorch: Path) -> 
         nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
         return {alias.name: node.module or "" for node in nodes for alias in node.names}
 
-    ours, theirs = imported(TAO_PYTORCH), imported(real_tao_pytorch)
+    ours, theirs = imported(TAO_PYTORCH), imported(tao_pytorch_clone)
     assert len(ours) > 2
     assert {name: theirs.get(name) for name in ours} == ours
 
 
-def test_console_scripts_have_the_real_form(real_tao_pytorch: Path) -> None:
+def test_console_scripts_have_the_real_form(tao_pytorch_clone: Path) -> None:  # noqa: F811
     """What setup.py registers in the stand-in is registered in the real one, word for word."""
 
     def scripts(root: Path) -> set[str]:
@@ -159,13 +160,13 @@ def test_console_scripts_have_the_real_form(real_tao_pytorch: Path) -> None:
         return {text for text in texts if isinstance(text, str) and re.fullmatch(r"\w+=[\w.]+:main", text)}
 
     assert scripts(TAO_PYTORCH)
-    assert scripts(TAO_PYTORCH) <= scripts(real_tao_pytorch)
+    assert scripts(TAO_PYTORCH) <= scripts(tao_pytorch_clone)
 
 
-def test_eff_offers_all_that_tao_imports(real_tao_pytorch: Path) -> None:
+def test_eff_offers_all_that_tao_imports(tao_pytorch_clone: Path) -> None:  # noqa: F811
     """Every name that tao-pytorch imports from eff exists in the stand-in."""
     missing = []
-    for path in (real_tao_pytorch / "nvidia_tao_pytorch").rglob("*.py"):
+    for path in (tao_pytorch_clone / "nvidia_tao_pytorch").rglob("*.py"):
         text = path.read_text(encoding="utf-8", errors="replace")
         if "eff" not in text:
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from repo_fixtures import tao_pytorch_clone  # noqa: F401
 from tao_hf import sources
 
 pytestmark = pytest.mark.runtime
@@ -390,7 +391,7 @@ def side(request: pytest.FixtureRequest, runtime_python: Path, tmp_path_factory:
     """Return the stand-in, then the real tao-pytorch (skipped with the reason when there is no clone)."""
     clone = STANDINS / "tao_pytorch"
     if request.param == "real":
-        clone = request.getfixturevalue("real_tao_pytorch")
+        clone = request.getfixturevalue("tao_pytorch_clone")
     found = sources.resolve(tmp_path_factory.mktemp("nothing"), "7.0.1", "embedded", "")
     folder = tmp_path_factory.mktemp(request.param)
     for name, text in {
