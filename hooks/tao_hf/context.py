@@ -50,6 +50,7 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
         ``resize`` with its ``mode`` (``exact``, ``shortest_edge`` or ``none``) and ``size`` in pixels (height and
         width, one length, or nothing), scaled like the input; ``center_crop``; ``interpolation``, ``mean``, ``std``.
     """
+    order = -1 if preprocess.get("channel_order") == "BGR" else 1  # images stay RGB; the backbone turns them around
     resize = preprocess["resize"] or {"mode": "none"}
     mode = resize["mode"]
     if mode == "exact":
@@ -62,8 +63,8 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
         "resize": {"mode": mode, "size": size},
         "center_crop": mode != "exact" or size != [height, width],  # what may have another size must be cropped
         "interpolation": preprocess["interpolation"],
-        "mean": preprocess["mean"],
-        "std": preprocess["std"],
+        "mean": preprocess["mean"][::order],
+        "std": preprocess["std"][::order],
     }
 
 
@@ -108,7 +109,10 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     if not task_file.is_file():
         return {}
     task = yaml.safe_load(task_file.read_text(encoding="utf-8"))
-    height, width = height_and_width(answers["image_size"])
+    try:
+        height, width = height_and_width(answers["image_size"])
+    except (TypeError, ValueError):
+        return {}  # an answer still to be refused
     names = {
         "task": task,
         "task_room": room,
@@ -118,6 +122,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "width": width,
         "channels": findings["channels"],
         "feature_dim": findings["feature_dim"],
+        "bgr": findings["preprocess"].get("channel_order") == "BGR",
         "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
         "pre": adapt_preprocess(findings["preprocess"], findings["image_size"], height, width),
         "exporter": findings["onnx"]["exporter"],

@@ -15,6 +15,7 @@ from tao_hf import branches, context, findings_table, inspection, phase2, runner
 from tao_hf.errors import UserError
 from tao_hf.model_name import free_name, model_name_problem
 from tao_hf.rendering import one_line
+from tao_hf.runtime import get_runtime
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAX_PIXELS = 8192
@@ -62,7 +63,7 @@ def welcome(data: Mapping[str, Any]) -> str:
             close = difflib.get_close_matches(name, questions, n=1)
             hint = f"did you mean {close[0]}?" if close else f"the questions are {', '.join(questions)}."
             raise UserError(f"There is no question called {one_line(name)}: {hint}")
-        choices = questions[name].get("choices")
+        choices = task_types() if name == "task_type" else questions[name].get("choices")
         if isinstance(choices, (list, dict)) and value not in _values(choices):
             raise UserError(f"{name} cannot be {one_line(value)}: choose one of {', '.join(_values(choices))}.")
     return BANNER
@@ -70,11 +71,12 @@ def welcome(data: Mapping[str, Any]) -> str:
 
 def _labels_broken(labels: Sequence[str]) -> bool:
     """Tell whether a name is empty, or more repeat than in ImageNet, which itself has the class crane twice."""
-    return any(not label.strip() for label in labels) or len(set(labels)) < DISTINCT_LABELS * len(labels)
+    return not labels or any(not label.strip() for label in labels) or len(set(labels)) < DISTINCT_LABELS * len(labels)
 
 
 def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
     """Inspect the model, show the findings as a table, and return them."""
+    get_runtime(runtime).close()  # findings may come from the cache, but the runtime must exist all the same
     findings = inspection.inspect_model(hf_model_id, runtime, accept_labels=True)
     if _labels_broken(findings["labels"]):
         raise UserError(
@@ -88,9 +90,9 @@ def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
             f"{', '.join(task_types())}. Choose a model of such a task."
         )
     if not findings["onnx"]["ok"]:
+        reason = one_line(findings["onnx"]["error"] or findings["onnx"]["failing_op"] or "unknown reason")
         raise UserError(
-            f"{one_line(hf_model_id)} cannot be exported to ONNX, so it cannot be deployed: "
-            f"{one_line(findings['onnx']['error'] or findings['onnx']['failing_op'] or 'unknown reason')}"
+            f"The export of {one_line(hf_model_id)} to ONNX did not work, so it could not be deployed: {reason}."
         )
     return findings
 
@@ -188,6 +190,12 @@ def _task_problem(task_type: str, findings: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _path_problem(workdir: Path) -> str | None:
+    if set(str(workdir)) & set(" \t\n'\"\\$`"):
+        return f"TAO's commands cannot take blanks and quotes in paths: choose another folder than {workdir}."
+    return None
+
+
 def _disk_problem(workdir: Path) -> str | None:
     existing = next(path for path in (workdir, *workdir.parents) if path.exists())
     free = shutil.disk_usage(existing).free
@@ -216,6 +224,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
         or _image_size_problem(answers["image_size"], answers["findings"])
         or _num_labels_problem(answers["num_labels"])
         or _strategy_problem(answers["strategy"])
+        or _path_problem(workdir)
         or _disk_problem(workdir)
     )
     if problem:
