@@ -275,19 +275,19 @@ def test_calibration_without_images_is_refused(deploy: Callable) -> None:
 
 
 def test_entropy_clips_the_tails_and_minmax_does_not(deploy: Callable) -> None:
-    """For values with heavy tails the entropy calibrator clips some, the min-max one none."""
+    """For normally distributed values the entropy calibrator clips some, the min-max one none."""
     done = deploy("""
         class Batches:
             def __init__(self):
                 trt.IInt8Calibrator.__init__(self)
-                self.left, self.memory = 3, cuda.mem_alloc(4 * 2 * 3 * 8 * 8)
+                self.left, self.memory = 60, cuda.mem_alloc(4 * 2 * 3 * 8 * 8)
             def get_batch_size(self):
                 return 2
             def get_batch(self, names):
                 self.left -= 1
                 if self.left < 0:
                     return None
-                batch = np.random.default_rng(self.left).laplace(size=(2, 3, 8, 8)).astype("float32")
+                batch = np.random.default_rng(self.left).normal(size=(2, 3, 8, 8)).astype("float32")
                 cuda.memcpy_htod(self.memory, batch)
                 return [int(self.memory)]
             def write_calibration_cache(self, cache):
@@ -307,12 +307,12 @@ def test_entropy_clips_the_tails_and_minmax_does_not(deploy: Callable) -> None:
             lines = builder.config.int8_calibrator.cache.splitlines()
             line = next(line for line in lines if line.startswith("input: "))
             result[kind.__name__] = 127 * float(np.frombuffer(bytes.fromhex(line[7:]), dtype=">f4")[0])
-        largest = max(np.abs(np.random.default_rng(seed).laplace(size=(2, 3, 8, 8))).max() for seed in range(3))
+        largest = max(np.abs(np.random.default_rng(seed).normal(size=(2, 3, 8, 8))).max() for seed in range(60))
         print(json.dumps({**result, "largest": float(largest)}))
     """)
     found = answer(done)
     assert found["MinMax"] == pytest.approx(found["largest"], rel=2e-3)
-    assert 0.5 * found["largest"] < found["Entropy"] < 0.98 * found["largest"]
+    assert 0.5 * found["largest"] < found["Entropy"] < 0.95 * found["largest"]
 
 
 def test_what_is_no_engine_is_refused(deploy: Callable, tmp_path: Path) -> None:
