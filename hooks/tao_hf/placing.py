@@ -33,6 +33,7 @@ def install_tools(template: Path, workdir: Path) -> None:
     for source, target in (
         (template / "hooks" / "tao_hf", home / "lib" / "tao_hf"),
         (template / "standins" / "modules", home / "standins"),
+        (template / "standins" / "hide_in_deploy", home / "hide_in_deploy"),
     ):
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -128,6 +128,8 @@ class LocalRuntime(Runtime):
             _ensure_python_on_path(bin_dir, python)
             programs.insert(0, str(bin_dir))
             packages = [str(workdir / "tao-core"), str(workdir / CLONES[context])]
+            if context == "deploy":  # tao-deploy has no PyTorch in its image: code that needs it must fail here too
+                packages.insert(0, str(workdir / ".tao-hf" / "hide_in_deploy"))
             used = self._stand_in_path(workdir)
             if used:
                 packages.append(str(used))
