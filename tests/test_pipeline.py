@@ -1,4 +1,4 @@
-"""The generated model at work: the whole chain on the embedded default, the real tao-pytorch, Hugging Face's numbers."""
+"""The generated model at work: the whole chain, on the real tao-pytorch, and against Hugging Face's numbers."""
 
 from __future__ import annotations
 
