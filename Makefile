@@ -19,8 +19,9 @@ test-quick: $(VENV)/ready  ## run the tests that need no PyTorch
 lint: $(VENV)/ready  ## check the project's own code
 	$(RUN) -m ruff check
 
-benchmark: $(VENV)/ready  ## compare the probe with the hand procedure's three probes
+benchmark: $(VENV)/ready  ## measure the inspection against the hand procedure, and the rendering
 	$(RUN) benchmarks/inspection.py
+	$(RUN) benchmarks/rendering.py
 
 clean:  ## remove what the commands above made here (the shared cache stays)
 	rm -rf $(VENV) build .pytest_cache .ruff_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +79,24 @@ def backbone_file(model_name: str) -> str:
     return f"{backbone_module(model_name)}.py"
 
 
-def generated_files(root: Path, names: Mapping[str, str]) -> list[str]:
+@cache
+def generated_files(root: Path, model_name: str) -> tuple[str, ...]:
     """Return the paths, relative to the working directory, of the files that rendering writes for a model."""
+    names = {"{{model_name}}": model_name, "{{backbone_file}}": backbone_file(model_name)}
     files = []
     for path in sorted((root / "template").rglob("*.jinja")):
         relative = path.relative_to(root / "template").as_posix()
         for name, value in names.items():
-            relative = relative.replace("{{" + name + "}}", value)
+            relative = relative.replace(name, value)
         files.append(relative.removesuffix(".jinja"))
-    return files
+    return tuple(files)
+
+
+@cache
+def _task(root: Path, room: str) -> dict[str, Any] | None:
+    """Return what ``task.yml`` of a room says, `None` when there is no such room."""
+    file = root / "tasks" / room / "task.yml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,10 +115,9 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     strategy = answers["strategy"]
     if strategy == "auto":
         strategy = strategy_rooms(root)[0]
-    task_file = root / "tasks" / room / "task.yml"
-    if not task_file.is_file():
+    task = _task(root, room)
+    if task is None:
         return {}
-    task = yaml.safe_load(task_file.read_text(encoding="utf-8"))
     try:
         height, width = height_and_width(answers["image_size"])
     except (TypeError, ValueError):
@@ -147,6 +156,6 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "onnx_outputs": names["onnx_outputs"],
         "backbone": {"module": names["backbone_module"], "names": [names["backbone_type"]]},
         "branch_name": answers["branch_name"],
-        "files": generated_files(root, {"model_name": model_name, "backbone_file": names["backbone_file"]}),
+        "files": list(generated_files(root, model_name)),
     }
     return names

@@ -229,8 +229,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     )
     if problem:
         raise UserError(problem)
-    names = {"model_name": answers["model_name"], "backbone_file": context.backbone_file(answers["model_name"])}
-    taken = sources.collisions(answers["workspace"]["repos"], context.generated_files(ROOT, names))
+    taken = sources.collisions(answers["workspace"]["repos"], context.generated_files(ROOT, answers["model_name"]))
     if taken and answers["model_name"] not in runner.models(workdir):
         raise UserError(f"{taken[0]} is in the repository already: choose another model_name.")
     branches.check(workdir, answers["branch_name"], answers["base_branch"])
