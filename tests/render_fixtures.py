@@ -21,6 +21,7 @@ FINDINGS: dict[str, Any] = {
     "task_type": "image-classification",
     "model_type": "vit",
     "architectures": ["ViTForImageClassification"],
+    "model_class": "ViTForImageClassification",
     "hidden_size": 32,
     "feature_dim": 32,
     "config": {"hidden_size": 32},

@@ -128,7 +128,7 @@ def test_two_models_side_by_side(own_copy: Path, runtime_python: Path, tmp_path:
     assert done.returncode == 0, done.stdout
     assert snapshot(own_copy / f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}") == first
     setup = (own_copy / "tao-pytorch/setup.py").read_text(encoding="utf-8")
-    assert f"'{MODEL}=" in setup and "'other_vit=" in setup
+    assert f"{MODEL}=nvidia_tao_pytorch" in setup and "other_vit=nvidia_tao_pytorch" in setup
     assert git("branch", "--show-current", cwd=own_copy / "tao-core").strip() == "feature/add-tiny-vit"
     listed = subprocess.run(["./tao-hf", "status"], cwd=own_copy, capture_output=True, text=True, check=True).stdout
     assert MODEL in listed and "other_vit" in listed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,28 @@ def test_generated_tests_pass_on_the_real_tao_pytorch(
     report = tao_hf(workdir)
     assert "tao-pytorch" not in report["stand_ins"]
     assert {step["id"]: step["status"] for step in report["steps"]}["18"] == "passed"
+
+
+def test_generated_tests_pass_on_transformers_4(
+    copied: Path, runtime_python: Path, tmp_path: Path  # noqa: F811
+) -> None:
+    """The TAO 7.0.1 images carry transformers 4.57, the local runtime 5."""
+    older = ["transformers==4.57.*", "huggingface_hub<1", "tokenizers>=0.22,<0.23"]
+    pip = [str(runtime_python), "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path / "older")]
+    subprocess.run([*pip, *older], check=True, capture_output=True)
+    paths = [tmp_path / "older", copied / "tao-core", copied / "tao-pytorch", copied / ".tao-hf" / "standins"]
+    code = "import sys, transformers, pytest; print('VERSION', transformers.__version__); sys.exit(pytest.main())"
+    tests = f"tests/cv_unit_test/{MODEL}"
+    done = subprocess.run(
+        [str(runtime_python), "-W", "ignore", "-c", code, "-q", "-p", "no:cacheprovider", "-m", "cv_unit", tests],
+        cwd=copied / "tao-pytorch",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "VERSION 4.57" in done.stdout
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 COMPARE = """

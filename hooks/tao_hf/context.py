@@ -132,6 +132,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "channels": findings["channels"],
         "feature_dim": findings["feature_dim"],
         "bgr": findings["preprocess"].get("channel_order") == "BGR",
+        "model_class": findings["model_class"],
         "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
         "pre": adapt_preprocess(findings["preprocess"], findings["image_size"], height, width),
         "exporter": findings["onnx"]["exporter"],
