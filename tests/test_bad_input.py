@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import copier
@@ -17,6 +19,18 @@ from tao_hf import questions
 from tao_hf.errors import UserError
 
 pytestmark = pytest.mark.runtime
+
+
+@pytest.fixture
+def own_modules() -> Iterator[None]:
+    """Give this process its own hooks back after Copier loaded those of the template's copy."""
+    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "tao_hf"}
+    path = list(sys.path)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tao_hf"]:
+        del sys.modules[name]
+    sys.modules.update(modules)
+    sys.path[:] = path
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -53,6 +67,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
+@pytest.mark.usefixtures("own_modules")
 def test_answers(answers: dict, words: list[str], tiny_vit: Path, tmp_path: Path) -> None:  # noqa: F811
     """In one process, which saves seconds a case; what the command line shows is tested below."""
     given = {

@@ -183,6 +183,7 @@ def test_ctrl_c_stops_the_running_command_and_leaves_a_report(
     child = subprocess.Popen(
         [*BARE, str(workdir / "tao-hf"), "test", MODEL],
         env={**environment, "TAO_HF_PYTHON": str(slow)}, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )  # fmt: skip
     log = workdir / f".tao-hf/{MODEL}/logs/consistency.log"
     try:

@@ -105,6 +105,7 @@ def test_interrupt_kills_the_whole_group(tmp_path: Path) -> None:
         [sys.executable, "-c", host],
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(HOOKS), "TAO_HF_PYTHON": sys.executable},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     deadline = time.monotonic() + 20
     while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < deadline:

@@ -68,7 +68,9 @@ class ICudaEngine:
         self._logger = logger
         self._profiles = description["profiles"]
         self.precision = description["precision"]
-        self._session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.use_deterministic_compute = True  # the same engine gives the same bits, however busy the machine
+        self._session = onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
         self._modes, self._dtypes, self._shapes = {}, {}, {}
         for mode, values in (
             (TensorIOMode.INPUT, self._session.get_inputs()),
