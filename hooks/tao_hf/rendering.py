@@ -7,7 +7,6 @@ YAML only as JSON scalars and flow lists (`yamlrepr`), and comments or docstring
 
 from __future__ import annotations
 
-import json
 import math
 import unicodedata
 from typing import Any
@@ -15,10 +14,26 @@ from typing import Any
 LINE_LIMIT = 100
 
 
+def _quoted(text: str) -> str:
+    """Return `text` in double quotes and ASCII, with the escapes that Python and YAML share."""
+    escaped = []
+    for char in text:
+        code = ord(char)
+        if char in '"\\':
+            escaped.append("\\" + char)
+        elif 0x20 <= code < 0x7F:
+            escaped.append(char)
+        elif code <= 0xFF:
+            escaped.append(f"\\x{code:02x}")
+        else:
+            escaped.append(f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")
+    return '"' + "".join(escaped) + '"'
+
+
 def _scalar(value: Any) -> str:
-    """Return the Python literal of a JSON scalar; strings use double quotes like the code around them."""
+    """Return the Python literal of a JSON scalar."""
     if isinstance(value, str):
-        return json.dumps(value)  # valid Python too: every JSON escape is a Python escape
+        return _quoted(value)
     if isinstance(value, float) and not math.isfinite(value):
         return f'float("{value}")'
     if value is None or isinstance(value, (bool, int, float)):
@@ -56,8 +71,25 @@ def pyrepr(value: Any, indent: int = 0) -> str:
 
 
 def yamlrepr(value: Any) -> str:
-    """Return `value` as a YAML flow scalar, list or mapping (JSON is valid YAML), on one line."""
-    return json.dumps(value, ensure_ascii=True)
+    """Return `value` (a JSON-like scalar or list) as YAML on one line.
+
+    The specs are read by OmegaConf, which would look up ``${...}`` in strings; it is escaped.
+
+    Raises:
+        TypeError: For anything else.
+    """
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(yamlrepr(item) for item in value) + "]"
+    if isinstance(value, str):
+        return _quoted(value).replace("${", "\\\\${")
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float) and math.isfinite(value):
+        mantissa, exponent, power = repr(value).partition("e")
+        return mantissa + (".0" if exponent and "." not in mantissa else "") + exponent + power
+    if isinstance(value, int):
+        return repr(value)
+    raise TypeError(f"{type(value).__name__} has no place in a generated spec.")
 
 
 def one_line(text: Any, limit: int = 200) -> str:
