@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,18 @@ def copied(tiny_vit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = copier_copy(workdir, tiny_vit, model_name=MODEL)
     assert done.returncode == 0, done.stdout
     return workdir
+
+
+@pytest.fixture
+def own_modules() -> Iterator[None]:
+    """Give this process its own hooks back after Copier loaded those of the template's copy."""
+    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "tao_hf"}
+    path = list(sys.path)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tao_hf"]:
+        del sys.modules[name]
+    sys.modules.update(modules)
+    sys.path[:] = path
 
 
 @pytest.fixture

@@ -5,32 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import copier
 import pytest
 import yaml
 from copier.errors import UserMessageError
-from copy_fixtures import MODEL, ROOT, copied, copier_copy, own_copy, snapshot, tiny_vit  # noqa: F401
+from copy_fixtures import MODEL, ROOT, copied, copier_copy, own_copy, own_modules, snapshot, tiny_vit  # noqa: F401
 from stub_hub import StubHub, StubModel
 from tao_hf import questions
 from tao_hf.errors import UserError
 
 pytestmark = pytest.mark.runtime
-
-
-@pytest.fixture
-def own_modules() -> Iterator[None]:
-    """Give this process its own hooks back after Copier loaded those of the template's copy."""
-    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "tao_hf"}
-    path = list(sys.path)
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "tao_hf"]:
-        del sys.modules[name]
-    sys.modules.update(modules)
-    sys.path[:] = path
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:

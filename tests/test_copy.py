@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from copy_fixtures import MODEL, copied, copier_copy, make_vit, own_copy, snapshot, tiny_vit  # noqa: F401
+from copy_fixtures import MODEL, copied, copier_copy, make_vit, own_copy, own_modules, snapshot, tiny_vit  # noqa: F401
+from pytest_copie.plugin import Copie
 
 pytestmark = pytest.mark.runtime
 REPOS = ("tao-core", "tao-pytorch", "tao-deploy")
@@ -82,6 +83,18 @@ def test_repositories_hold_the_model_and_nothing_else_new(copied: Path) -> None:
         untracked = git("ls-files", "--others", "--exclude-standard", cwd=copied / repo).split()
         assert untracked and all(MODEL in path or path == "pytest.ini" for path in untracked), untracked
         assert git("remote", cwd=copied / repo).strip() == "", "an embedded repository must have no remote"
+
+
+@pytest.mark.usefixtures("own_modules")
+def test_every_question_has_a_usable_default(copie: Copie, tiny_vit: Path) -> None:  # noqa: F811
+    """Only the model is given, and what keeps this test quick and offline."""
+    given = {"hf_model_id": str(tiny_vit), "runtime": "local", "tao_source": "embedded", "run_tests": "none"}
+    result = copie.copy(extra_answers=given)
+    assert result.exit_code == 0, result.exception
+    assert result.exception is None
+    answers = yaml.safe_load((result.project_dir / ".tao-hf/tiny_vit/answers.yml").read_text(encoding="utf-8"))
+    assert (answers["model_name"], answers["num_labels"], answers["image_size"]) == ("tiny_vit", 10, 32)
+    assert answers["branch_name"] == "feature/add-tiny-vit"
 
 
 def test_answers_are_all_that_rendering_needs(copied: Path) -> None:  # noqa: F811
