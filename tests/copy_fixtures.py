@@ -40,7 +40,6 @@ def make_vit(python: Path, folder: Path, labels: list[str], size: int | list[int
         labels: Class names.
         size: Image size in pixels, one number or [height, width].
         patch: Patch size in pixels.
-
     """
     command = [str(python), "-c", MAKE_VIT, str(folder), json.dumps(labels), json.dumps(size), str(patch)]
     subprocess.run(command, check=True, capture_output=True, text=True)

@@ -27,7 +27,6 @@ class FakeRuntime(Runtime):
         replies: by a word of the command (the last match wins), the reply to it.
         calls: (context, argv, cwd) of every command.
         closed: whether close() was called.
-
     """
 
     workdir: Path

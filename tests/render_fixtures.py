@@ -55,7 +55,6 @@ def classifier_context(
         num_labels: Number of classes.
         hf_model_id: What the person typed as the model.
         **preprocess: What differs from the preprocessing of `FINDINGS`.
-
     """
     findings = copy.deepcopy(FINDINGS)
     pre = findings["preprocess"]
@@ -97,7 +96,6 @@ def render(repo: str, names: dict[str, Any], destination: Path) -> list[Path]:
         repo: ``tao-core``, ``tao-pytorch`` or ``tao-deploy``.
         names: Names that templates see.
         destination: Directory that stands for the clone.
-
     """
     env = environment()
     source = ROOT / "template" / repo

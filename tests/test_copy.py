@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -186,3 +187,22 @@ def test_real_preprocessing_reaches_all_specs(copied: Path) -> None:  # noqa: F8
         augmentation = yaml.safe_load(spec.read_text(encoding="utf-8"))["dataset"]["augmentation"]
         assert augmentation["mean"] == [0.5, 0.5, 0.5] and augmentation["std"] == [0.5, 0.5, 0.5]
         assert augmentation["resize"]["interpolation"] == "bilinear"
+
+
+def test_a_repository_that_was_replaced_is_the_persons_own(own_copy: Path, tiny_vit: Path) -> None:  # noqa: F811
+    """A stand-in's record does not stick to a clone that took its place."""
+    replaced = own_copy / "tao-pytorch"
+    for path in (replaced / ".git").iterdir():
+        (shutil.rmtree if path.is_dir() else Path.unlink)(path)
+    (replaced / ".git").rmdir()
+    identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
+    git("init", "-q", "-b", "main", cwd=replaced)
+    git("add", "-A", cwd=replaced)
+    git(*identity, "commit", "-qm", "mine", cwd=replaced)
+    git("branch", "feature/add-tiny-vit", cwd=replaced)
+    done = copier_copy(own_copy, tiny_vit, model_name="second_vit")
+    assert done.returncode == 0, done.stdout
+    record = json.loads((own_copy / ".tao-hf/workdir.json").read_text(encoding="utf-8"))
+    assert {name: repo["source"] for name, repo in record["repos"].items()} == {
+        "tao-core": "embedded", "tao-pytorch": "present", "tao-deploy": "embedded",
+    }  # fmt: skip

@@ -22,7 +22,6 @@ def write_all(contents: Mapping[Path, bytes | None]) -> None:
 
     Raises:
         OSError: Something could not be written; every path is as it was and nothing is left beside it.
-
     """
     targets = {path: Path(os.path.realpath(path)) for path in contents}
     before = {path: target.read_bytes() if target.exists() else None for path, target in targets.items()}

@@ -44,7 +44,6 @@ def check(workdir: Path, branch: str, base: str) -> None:
     Raises:
         UserError: The name is none that git takes, or a clone is read-only, in the middle of a merge or
             rebase, has uncommitted changes in the way of a switch, or has no such base.
-
     """
     _check_name(branch)
     found = [(repo, repos.find(workdir, repo)) for repo in REPOS]
@@ -72,7 +71,6 @@ def create(workdir: Path, names: Iterable[str], branch: str, base: str) -> list[
 
     Raises:
         UserError: As for `check`, or git refuses; every clone is then on the branch it was on.
-
     """
     _check_name(branch)
     notes: list[str] = []
@@ -145,7 +143,6 @@ def _plan(workdir: Path, path: Path, branch: str, base: str) -> _Plan:
 
     Raises:
         UserError: It cannot get there.
-
     """
     commit = repos.commit(path)
     if commit is None:

@@ -23,7 +23,6 @@ def cache_dir(name: str) -> Path:
 
     Raises:
         UserError: when the directory cannot be made.
-
     """
     path = cache_root() / name
     try:
@@ -40,7 +39,6 @@ def write_atomic(path: Path, text: str) -> None:
 
     Raises:
         UserError: when the disk is full or the place is not writable; `path` is then as it was before.
-
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

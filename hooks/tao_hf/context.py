@@ -105,7 +105,6 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         root: Folder of the template.
         answers: Copier's render context.
-
     """
     if any(answers.get(name) is None for name in NEEDED):
         return {}

@@ -60,7 +60,6 @@ def lay_out(repo: Repo, tao_version: str, folder: Path) -> None:
 
     Raises:
         UserError: The wheel cannot be had, or is broken.
-
     """
     if repo.wheel:
         with step(f"Fetching {repo.wheel} {tao_version} from PyPI"):

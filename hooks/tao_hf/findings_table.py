@@ -18,7 +18,6 @@ def render(findings: dict[str, Any], width: int = 80, color: bool = False) -> st
         findings: what `inspect_model` returned.
         width: columns of the terminal.
         color: use ANSI colours.
-
     """
     width = max(_NARROWEST, min(width, _WIDEST))
     sections = [_model(findings), _input(findings), _labels(findings), _checkpoint(findings), _export(findings)]

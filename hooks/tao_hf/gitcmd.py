@@ -86,7 +86,6 @@ def run(
     Raises:
         GitError: git failed or ran past the limit.
         UserError: git is not installed.
-
     """
     if args[0] not in _ALLOWED:
         raise ValueError(f"git {args[0]} is not among the commands this package runs.")
@@ -137,7 +136,6 @@ def is_clone(path: Path) -> bool:
 
     Raises:
         UserError: It has a ``.git`` that git refuses to work with.
-
     """
     if not (path / ".git").exists():
         return False

@@ -37,7 +37,6 @@ class ModelRef:
         kind: "hub" or "local".
         name: the Hub id, or the directory's absolute path.
         revision: branch, tag or commit from a Hub URL; None otherwise.
-
     """
 
     kind: str
@@ -53,7 +52,6 @@ def parse_model(text: str) -> ModelRef:
 
     Raises:
         UserError: when it is none of them.
-
     """
     text = text.strip()
     if not text:
@@ -105,7 +103,6 @@ def inspect_model(
 
     Raises:
         UserError: one sentence saying what is wrong and what to do.
-
     """
     ref = parse_model(hf_model_id)
     file = cache_dir("findings") / f"{_key(ref)}.json"

@@ -22,7 +22,6 @@ def model_name_problem(name: str, explored: Mapping[str, Any]) -> str | None:
         name: The answer.
         explored: What `phase2.explore` found; its ``own_models`` are names this working directory uses
             already, which are fine: running the template again for them is no collision.
-
     """
     return _form_problem(name) or _word_problem(name) or _taken_problem(name, explored)
 
@@ -33,7 +32,6 @@ def free_name(name: str, explored: Mapping[str, Any]) -> str:
     Args:
         name: Any text, such as the last part of a Hub id.
         explored: As for `model_name_problem`.
-
     """
     base = _suggestion(name)[: MAX_LENGTH - 10].rstrip("_") or "hf_model"
     candidates = itertools.chain((base, f"{base}_hf"), (f"{base}_hf_{number}" for number in itertools.count(2)))

@@ -49,7 +49,6 @@ def apply(
     Raises:
         UserError: A file is missing, cannot be written, or has a form that cannot be edited safely; nothing
             is changed then and the sentence holds the lines to add by hand.
-
     """
     edits: dict[Path, bytes | None] = {}
     for repo, package in _PACKAGES.items():
@@ -94,7 +93,6 @@ def unapply(workdir: Path, model_name: str, backbone_module: str | None = None) 
 
     Raises:
         UserError: A file cannot be written or edited safely; nothing is changed then.
-
     """
     edits: dict[Path, bytes | None] = {}
     for repo in _PACKAGES:
@@ -139,7 +137,6 @@ def without(relative: str, content: bytes, model_name: str, backbone_module: str
 
     Raises:
         NotRecognisedError: The file has a form that cannot be edited safely.
-
     """
     if relative == "setup.py":
         for package in _PACKAGES.values():
@@ -161,7 +158,6 @@ def only_ours(repo: Path, relative: str, models: Mapping[str, str]) -> bool:
         repo: The clone.
         relative: The file's path inside it.
         models: The models of the working directory, with the names of their files in ``backbone_v2/``.
-
     """
     try:
         committed = gitcmd.text("rev-parse", f"HEAD:{relative}", cwd=repo)
@@ -184,7 +180,6 @@ def console_scripts(tree: ast.Module) -> ast.List | ast.Tuple:
 
     Raises:
         NotRecognisedError: There is none, or more than one, or it is not a plain list.
-
     """
     found: list[ast.expr] = []
     for node in ast.walk(tree):
@@ -208,7 +203,6 @@ def exported(tree: ast.Module) -> ast.List | ast.Tuple:
 
     Raises:
         NotRecognisedError: There is none, or it is put together from several parts.
-
     """
     return _assigned(tree, "__all__")
 
@@ -219,7 +213,6 @@ def with_script(content: bytes, script: str) -> bytes:
     Raises:
         NotRecognisedError: Its list of console scripts cannot be edited safely.
         UserError: The name is taken by another console script.
-
     """
     name = script.partition("=")[0]
     for other in pylists.strings(console_scripts(pylists.Source(content).tree)):
@@ -235,7 +228,6 @@ def with_backbone(content: bytes, module: str, names: Sequence[str]) -> bytes:
 
     Raises:
         NotRecognisedError: It cannot be edited safely.
-
     """
     source = pylists.Source(content)
     have = {alias.name for node in _imports(source.tree, module) for alias in node.names}

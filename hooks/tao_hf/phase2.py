@@ -82,7 +82,6 @@ def explore(paths: Mapping[str, Path], task_type: str, workdir: Path | None = No
         ``registered``, ``exported`` (names) and ``files``; ``models`` (names by repository);
         ``console_scripts`` (name to target by repository); ``converters`` (`None` without tao-dataservices);
         ``own_models``; ``unreadable`` (files that do not parse).
-
     """
     unreadable: list[str] = []
     models = {name: _models(path, name) for name, path in paths.items() if name in _MODEL_FOLDERS}

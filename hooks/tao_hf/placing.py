@@ -27,7 +27,6 @@ def install_tools(template: Path, workdir: Path) -> None:
     Args:
         template: Folder of the template.
         workdir: The working directory.
-
     """
     home = workdir / ".tao-hf"
     for source, target in (
@@ -67,7 +66,6 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
 
     Returns:
         The model's answers.
-
     """
     home = workdir / ".tao-hf" / model_name
     answers = yaml.safe_load((home / "answers.yml").read_text(encoding="utf-8"))

@@ -30,7 +30,6 @@ class Source:
 
     Raises:
         NotRecognisedError: It is not valid Python, or cannot be written back byte for byte.
-
     """
 
     def __init__(self, content: bytes) -> None:
@@ -102,7 +101,6 @@ def added(content: bytes, locate: Locator, item: str) -> bytes:
 
     Raises:
         NotRecognisedError: The source, or the list in it, has no form this can edit safely.
-
     """
     source = Source(content)
     node = locate(source.tree)
@@ -116,7 +114,6 @@ def removed(content: bytes, locate: Locator, item: str) -> bytes:
 
     Raises:
         NotRecognisedError: As for `added`.
-
     """
     source = Source(content)
     node = locate(source.tree)

@@ -33,7 +33,6 @@ def markers(content: bytes, section: str) -> list[str]:
 
     Raises:
         NotRecognisedError: The file is not an ini file.
-
     """
     parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
@@ -49,7 +48,6 @@ def added(content: bytes, section: str, lines: Mapping[str, str]) -> bytes:
 
     Raises:
         NotRecognisedError: The file is not an ini file, or its section cannot be extended safely.
-
     """
     have = markers(content, section)
     missing = [line for name, line in lines.items() if name not in have]
@@ -82,7 +80,6 @@ def removed(content: bytes, section: str, model: str) -> bytes | None:
 
     Raises:
         NotRecognisedError: The file is not an ini file.
-
     """
     markers(content, section)
     rows = content.decode("utf-8").splitlines(keepends=True)

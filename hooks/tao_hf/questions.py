@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tao_hf import branches, context, findings_table, inspection, phase2, runner, sources
+from tao_hf import branches, context, findings_table, gitcmd, inspection, phase2, runner, sources
 from tao_hf.errors import UserError
 from tao_hf.model_name import free_name, model_name_problem
 from tao_hf.rendering import one_line
@@ -55,7 +55,6 @@ def welcome(data: Mapping[str, Any]) -> str:
 
     Raises:
         UserError: If an answer is for no question, or is none of the choices.
-
     """
     questions = _questions()
     for name, value in data.items():
@@ -78,16 +77,16 @@ def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
     """Inspect the model, show the findings as a table, and return them."""
     get_runtime(runtime).close()  # findings may come from the cache, but the runtime must exist all the same
     findings = inspection.inspect_model(hf_model_id, runtime, accept_labels=True)
-    if _labels_broken(findings["labels"]):
-        raise UserError(
-            f"The label names of {one_line(hf_model_id)} cannot be used: {findings['label_problem']}; correct id2label "
-            "in the config.json of a local copy."
-        )
     _say(findings_table.render(findings, min(shutil.get_terminal_size().columns, 100)))
     if findings["task_type"] not in task_types():
         raise UserError(
             f"{one_line(hf_model_id)} is an {findings['task_type']} model; this version of the template generates "
             f"{', '.join(task_types())}. Choose a model of such a task."
+        )
+    if _labels_broken(findings["labels"]):
+        raise UserError(
+            f"The label names of {one_line(hf_model_id)} cannot be used: {findings['label_problem']}; correct id2label "
+            "in the config.json of a local copy."
         )
     if not findings["onnx"]["ok"]:
         reason = one_line(findings["onnx"]["error"] or findings["onnx"]["failing_op"] or "unknown reason")
@@ -103,6 +102,12 @@ def _explored(workdir: Path, repos: Mapping[str, Mapping[str, Any]], task_type: 
     return phase2.explore(paths, task_type, workdir)
 
 
+def _still_the_same(path: Path, recorded: Mapping[str, Any] | None) -> bool:
+    """Tell whether the repository at `path` is the one that was put there earlier, whatever was committed since."""
+    commit = recorded and recorded["commit"]
+    return bool(commit) and path.exists() and gitcmd.succeeds("cat-file", "-e", f"{commit}^{{commit}}", cwd=path)
+
+
 def explore_workspace(
     dst_path: Any, tao_version: str, tao_source: str, base_branch: str, findings: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -110,12 +115,11 @@ def explore_workspace(
 
     Returns:
         ``repos`` (where each repository comes from) and ``reference_model`` (TAO's own model for the task).
-
     """
     workdir = Path(str(dst_path)).absolute()
     recorded = runner.repositories(workdir)
     resolved = {
-        name: recorded.get(name, repo) if repo["source"] == "present" else repo
+        name: recorded[name] if _still_the_same(workdir / name, recorded.get(name)) else repo
         for name, repo in sources.resolve(workdir, tao_version, tao_source, base_branch).items()
     }
     _say(sources.describe(resolved))
@@ -215,7 +219,6 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
 
     Raises:
         UserError: For the first thing that is wrong.
-
     """
     workdir = Path(str(conf["dst_path"])).absolute()
     problem = (

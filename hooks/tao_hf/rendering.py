@@ -53,7 +53,6 @@ def pyrepr(value: Any, indent: int = 0) -> str:
 
     Raises:
         TypeError: For anything that is not JSON-like.
-
     """
     if isinstance(value, dict):
         pairs = [f"{_scalar(str(key))}: {pyrepr(item, indent + 4)}" for key, item in value.items()]

@@ -30,7 +30,6 @@ def new_report(
         stand_ins: names of the stand-ins that take the place of NVIDIA's packages.
         steps: (id, title) of every step, in order.
         precision: precision of the TensorRT engine, "FP32" or "FP16".
-
     """
     return {
         "model_name": info["model_name"],
@@ -62,7 +61,6 @@ def set_step(
 
     Raises:
         ValueError: unknown status or step, or a failed or skipped step without a reason.
-
     """
     if status not in STATUSES:
         raise ValueError(f"unknown status {status!r}")

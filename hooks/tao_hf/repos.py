@@ -42,7 +42,6 @@ def find(workdir: Path, repo: Repo) -> Path | None:
 
     Raises:
         UserError: Something else is in its place.
-
     """
     path = workdir / repo.name
     if not path.exists():

@@ -127,7 +127,6 @@ def run_step(step: Step, job: Job, *, quiet: bool = False) -> tuple[str, str, fl
 
     Returns:
         status ("passed" or "failed"), reason (the gate's note, or why it failed), seconds.
-
     """
     shown = progress.Step(step.title)
     path = job.logs / f"{step.id}.log"
@@ -188,7 +187,6 @@ def run_tests(
     Raises:
         UserError: no such model, a setting or dataset that cannot be used, or no runtime.
         KeyboardInterrupt: after the report was written.
-
     """
     workdir = Path(workdir).resolve()
     info = load_model(workdir, model)
@@ -217,7 +215,6 @@ def check_model(workdir: Path, model: str, *, runtime: Runtime | None = None) ->
 
     Raises:
         UserError: no such model, no runtime, or the check could not be run.
-
     """
     workdir = Path(workdir).resolve()
     info = load_model(workdir, model)

@@ -49,7 +49,6 @@ def resolve(workdir: Path, tao_version: str, tao_source: str, base_branch: str) 
 
     Raises:
         UserError: A required repository cannot be had from the allowed sources, or something is in its place.
-
     """
     if tao_source not in ("auto", "clone", "embedded"):
         raise UserError(f"tao_source is {tao_source!r}; it must be auto, clone or embedded.")
@@ -123,7 +122,6 @@ def place(workdir: Path, resolved: Mapping[str, Mapping[str, Any]], base_branch:
 
     Raises:
         UserError: A rendered file differs from a file the repository holds, or the disk does not let us.
-
     """
     waiting = []
     for repo in REPOS:

@@ -52,7 +52,6 @@ class Job:
         precision: "FP32" or "FP16", of the TensorRT engine.
         metrics: "native" and "deployed" results.json once evaluated.
         cross_check: images, agreement, max_abs_diff, precision once compared.
-
     """
 
     workdir: Path
@@ -120,7 +119,6 @@ class Step:
         needs: ids of the steps without which this one cannot work.
         quick: whether the quick test runs it too.
         explains: whether the gate tells better than the last line of output why a command failed.
-
     """
 
     id: str

@@ -47,7 +47,6 @@ class Finding:
         title: what should hold, in words.
         ok: whether it does.
         detail: every problem on a line of its own: file:line, what is wrong, what to change; empty when ok.
-
     """
 
     item: str
@@ -500,7 +499,6 @@ def check(root: Path, model: str) -> list[Finding]:
     Args:
         root: the working directory.
         model: name of a model in it.
-
     """
     info = json.loads((root / ".tao-hf" / model / "model.json").read_text(encoding="utf-8"))
     tree = Tree(root, model, info)

@@ -34,7 +34,6 @@ def read_results(path: Path) -> tuple[list[str], dict[str, tuple[str, list[float
 
     Raises:
         CrossCheckError: no such file, wrong columns, a number that is not finite, or an image listed twice.
-
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -65,7 +64,6 @@ def compare(native: Path, deployed: Path, precision: str = "FP32") -> dict[str, 
 
     Raises:
         CrossCheckError: the files cannot be compared (see read_results), or differ in classes or images.
-
     """
     classes, left = read_results(native)
     other_classes, right = read_results(deployed)

@@ -44,7 +44,6 @@ def write_dataset(folder: Path, classes: int, height: int, width: int, channels:
         height: pixels the model takes; the pictures are an eighth larger.
         width: as height.
         channels: 1 writes grey pictures, 3 colour.
-
     """
     names = [f"class_{label:02d}" for label in range(classes)]
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,6 @@ class Spec:
         name: path relative to the working directory.
         data: the file's content, interpolations as written.
         lines: line of each dotted key.
-
     """
 
     def __init__(self, root: Path, name: str) -> None:
@@ -75,7 +74,6 @@ class Module:
     Attributes:
         name: path relative to the working directory.
         tree: the parsed file.
-
     """
 
     def __init__(self, root: Path, name: str) -> None:
@@ -177,7 +175,6 @@ class Tree:
         root: the working directory.
         model: name of the model.
         info: the model's model.json.
-
     """
 
     root: Path
@@ -268,7 +265,6 @@ class Tree:
 
         Raises:
             UnreadableError: the value refers to something that is not there.
-
         """
         try:
             value = OmegaConf.select(self.effective(spec), key, throw_on_missing=False)

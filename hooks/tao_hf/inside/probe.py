@@ -67,7 +67,6 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
 
     Raises:
         ProbeError: the model cannot become a TAO model, or cannot be read.
-
     """
     _say("reading the configuration")
     source = from_hub(model, revision, folder, task.check_tag) if kind == "hub" else from_directory(Path(model))

@@ -41,7 +41,6 @@ def local_tensors(folder: Path) -> tuple[str, Tensors]:
 
     Raises:
         ProbeError: kind bad_checkpoint, when a header or the index is broken or a shard is missing.
-
     """
     if (folder / SINGLE).is_file():
         return "safetensors", read_header(folder / SINGLE)
@@ -74,7 +73,6 @@ def read_header(path: Path) -> Tensors:
 
     Raises:
         ProbeError: kind bad_checkpoint.
-
     """
     size = path.stat().st_size
     with path.open("rb") as stream:

@@ -26,7 +26,6 @@ class ProbeError(Exception):
     Attributes:
         kind: one of KINDS.
         message: one sentence for the person, already safe to print.
-
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -66,7 +65,6 @@ def parse_json(data: bytes, name: str, kind: str = "bad_config") -> dict[str, An
 
     Raises:
         ProbeError: it is too large, not UTF-8, not JSON, holds NaN or Infinity, or is not an object.
-
     """
     if len(data) > _MAX_JSON_BYTES:
         raise ProbeError(kind, f"{name} is {len(data) >> 20} MiB, which no model configuration is.")

@@ -55,7 +55,6 @@ def check_bounds(config: dict[str, Any]) -> None:
 
     Raises:
         ProbeError: bad_image_size, bad_labels or bad_config.
-
     """
     for size in values(config, _SIZE):
         pair(size, "image_size in config.json")
@@ -86,7 +85,6 @@ def pair(size: Any, where: str) -> list[int]:
 
     Raises:
         ProbeError: kind bad_image_size.
-
     """
     if isinstance(size, dict) and {"height", "width"} <= set(size):
         size = [size["height"], size["width"]]
@@ -194,7 +192,6 @@ def build(folder: Any) -> Any:
 
     Raises:
         ProbeError: kind bad_config.
-
     """
     from transformers import AutoConfig
 

@@ -35,7 +35,6 @@ def on_meta(cls: Any, config: Any) -> Any:
 
     Raises:
         ProbeError: kind bad_config, when the configuration does not describe a model that can be built.
-
     """
     import torch
 
@@ -55,7 +54,6 @@ def find_head(cls: Any, config: Any, model: Any, count: int) -> tuple[dict[str, 
 
     Returns:
         {"modules": [...], "parameters": [...]} and the width that enters the classifier (None: there is none).
-
     """
     other = {
         name: tuple(value.shape) for name, value in on_meta(cls, with_classes(config, count + 1)).state_dict().items()

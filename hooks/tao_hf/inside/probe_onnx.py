@@ -52,7 +52,6 @@ def check(cls: Any, config: Any, size: list[int], channels: int, patch: int | No
 
     Returns:
         The `onnx` entry of the findings: the first exporter that works, or the last error.
-
     """
     import torch
 
@@ -169,7 +168,6 @@ def _agreement(model: Any, exporter: str, opset: int, example: Any, probe: Any, 
 
     Raises:
         Exception: anything the exporter, the checker or ONNX Runtime raise, and RuntimeError on disagreement.
-
     """
     import numpy
     import onnx

@@ -98,7 +98,6 @@ def read(source: Source, size: list[int] | None, channels: int) -> tuple[Recipe,
 
     Raises:
         ProbeError: bad_image_size or bad_config.
-
     """
     if source.preprocessor is None:
         size = size or [_DEFAULT_SIZE] * 2

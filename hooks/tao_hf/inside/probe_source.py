@@ -23,7 +23,6 @@ class Source:
         preprocessor: the image processor's dict, None when the model has none.
         format: "safetensors", "pytorch" or "none".
         tensors: {name: {"shape", "dtype"}}; empty unless safetensors.
-
     """
 
     folder: Path
@@ -42,7 +41,6 @@ def from_directory(folder: Path) -> Source:
 
     Raises:
         ProbeError: unknown_id, bad_config or bad_checkpoint.
-
     """
     if not folder.is_dir():
         raise ProbeError("unknown_id", f"There is no directory {folder}.")
@@ -70,7 +68,6 @@ def from_hub(model: str, revision: str | None, folder: Path, accept: Any) -> Sou
 
     Raises:
         ProbeError: unknown_id, gated, no_network, bad_config or bad_checkpoint.
-
     """
     from huggingface_hub import HfApi
 

@@ -71,7 +71,6 @@ def check_tag(tag: str | None) -> None:
 
     Raises:
         ProbeError: kind rejected_task, naming the family of the tag.
-
     """
     if tag is None or tag in ACCEPTED:
         return
@@ -87,7 +86,6 @@ def tag_of(config: dict[str, Any]) -> str:
 
     Raises:
         ProbeError: rejected_task or bad_config.
-
     """
     names = _names()
     architectures = architectures_of(config)
@@ -121,7 +119,6 @@ def model_class(tag: str, config: dict[str, Any]) -> Any:
 
     Raises:
         ProbeError: rejected_task, when the architecture has no class for the task.
-
     """
     import transformers
 
@@ -141,7 +138,6 @@ def check_native(config: dict[str, Any]) -> None:
 
     Raises:
         ProbeError: remote_code or bad_config.
-
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 

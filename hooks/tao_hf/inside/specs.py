@@ -24,7 +24,6 @@ def parse_settings(settings: list[str], schema: DictConfig) -> DictConfig:
 
     Raises:
         ValueError: the schema has no such key, or the value is of the wrong type.
-
     """
     for setting in settings:
         try:

@@ -23,7 +23,6 @@ class Completed:
         returncode: the exit status; 124 when the time limit was reached, -N when killed by signal N.
         seconds: wall time.
         tail: the last lines of its output (at most 40).
-
     """
 
     returncode: int
@@ -46,7 +45,6 @@ class Runtime(ABC):
 
         Raises:
             UserError: when it cannot be made usable.
-
         """
 
     @abstractmethod
@@ -74,7 +72,6 @@ class Runtime(ABC):
             log: file that receives standard output and error, merged, line by line as they come.
             on_line: called with each line.
             timeout: seconds after which the command and its children are killed.
-
         """
 
     @abstractmethod
@@ -95,7 +92,6 @@ def get_runtime(kind: str = "auto") -> Runtime:
 
     Raises:
         UserError: when this version of the template has no such runtime.
-
     """
     if kind == "auto":
         kind = "docker" if _has("docker") and _module("docker").available() else "local"

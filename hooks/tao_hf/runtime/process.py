@@ -37,7 +37,6 @@ def stream(
 
     Raises:
         UserError: when the program does not exist or the log cannot be written.
-
     """
     started = time.monotonic()
     secrets = [env[name] for name in SECRETS if len(env.get(name, "")) >= 4]

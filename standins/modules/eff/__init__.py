@@ -13,7 +13,6 @@ def refuse(what):
 
     Raises:
         NotImplementedError: Always.
-
     """
     raise NotImplementedError(
         f"Cannot {what}: NVIDIA's 'eff' library is not installed, only a stand-in that refuses encryption. "

@@ -10,7 +10,6 @@ def encrypt_stream(input_stream, output_stream, passphrase, encryption=True, rew
 
     Raises:
         NotImplementedError: Always.
-
     """
     refuse("encrypt a file")
 
@@ -20,7 +19,6 @@ def decrypt_stream(input_stream, output_stream, passphrase, encryption=True, rew
 
     Raises:
         NotImplementedError: Always.
-
     """
     refuse("decrypt a file")
 
@@ -30,6 +28,5 @@ def get_random_encryption():
 
     Raises:
         NotImplementedError: Always.
-
     """
     refuse("encrypt a checkpoint")

@@ -38,7 +38,6 @@ class DeviceAllocation:
 
         Raises:
             LogicError: When the block was released before.
-
         """
         if self._bytes is None:
             raise LogicError("This device allocation was freed before.")
@@ -64,7 +63,6 @@ def host_view(address, size):
 
     Raises:
         LogicError: When no live allocation holds all of these bytes.
-
     """
     address = int(address)
     owner = _ALLOCATIONS.get(address)
@@ -102,7 +100,6 @@ class Context:
 
         Raises:
             LogicError: When none is current.
-
         """
         if not Context._stack:
             raise LogicError("No context is current.")
@@ -130,7 +127,6 @@ class Device:
 
         Raises:
             LogicError: For any number but 0.
-
         """
         if int(number) != 0:
             raise LogicError(f"Device {number} does not exist: the stand-in has device 0 only.")
@@ -189,7 +185,6 @@ def memcpy_htod(dest, src):
 
     Raises:
         LogicError: When it does not fit.
-
     """
     source = _as_bytes(src)
     host_view(dest, source.size)[:] = source
@@ -205,7 +200,6 @@ def memcpy_dtoh(dest, src):
 
     Raises:
         LogicError: When less is allocated there.
-
     """
     target = _as_bytes(dest)
     target[:] = host_view(src, target.size)

@@ -53,7 +53,6 @@ class Builder:
 
         Raises:
             RuntimeError: When the network is empty, a profile is missing or the precision is not available.
-
         """
         if network.model is None:
             raise RuntimeError("The network is empty: parse an ONNX file into it first.")

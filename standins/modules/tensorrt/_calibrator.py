@@ -18,7 +18,6 @@ class IInt8Calibrator:
 
         Raises:
             NotImplementedError: In the base class.
-
         """
         raise NotImplementedError("A calibrator must implement get_batch_size().")
 
@@ -27,7 +26,6 @@ class IInt8Calibrator:
 
         Raises:
             NotImplementedError: In the base class.
-
         """
         raise NotImplementedError("A calibrator must implement get_batch(names).")
 

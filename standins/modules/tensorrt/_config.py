@@ -25,7 +25,6 @@ class IOptimizationProfile:
 
         Raises:
             ValueError: When they are not.
-
         """
         low, usual, high = (tuple(int(extent) for extent in shape) for shape in (min, opt, max))
         fits = len(low) == len(usual) == len(high) and all(

@@ -19,7 +19,6 @@ def write_engine(model_bytes, description):
     Args:
         model_bytes (bytes): The serialized ONNX graph.
         description (dict): JSON-like: precision, profiles.
-
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -33,7 +32,6 @@ def read_engine(engine_bytes):
 
     Raises:
         RuntimeError: When these are not an engine file's bytes.
-
     """
     try:
         with zipfile.ZipFile(io.BytesIO(bytes(engine_bytes))) as archive:

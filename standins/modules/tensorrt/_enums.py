@@ -103,7 +103,6 @@ def nptype(trt_type):
 
     Raises:
         TypeError: For types that NumPy lacks (BF16, FP8, INT4).
-
     """
     if trt_type not in _NUMPY:
         raise TypeError(f"NumPy has no type for {trt_type}.")

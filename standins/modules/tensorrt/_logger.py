@@ -25,7 +25,6 @@ class ILogger:
 
         Raises:
             NotImplementedError: Always, in the base class.
-
         """
         raise NotImplementedError("A logger must implement log(severity, msg).")
 

@@ -241,7 +241,6 @@ class OnnxParser:
 
         Returns:
             bool: False when it cannot be used; :meth:`get_error` says why.
-
         """
         try:
             proto = onnx.load_model_from_string(bytes(model))
@@ -256,7 +255,6 @@ class OnnxParser:
 
         Returns:
             bool: False when it cannot be used; :meth:`get_error` says why.
-
         """
         try:
             proto = onnx.load(path)

@@ -30,7 +30,6 @@ def to_fp16(model, keep_float):
     Args:
         model (onnx.ModelProto): The graph.
         keep_float (set of str): Names of nodes that stay in single precision.
-
     """
     from onnxruntime.transformers import float16  # only to build
 
@@ -53,7 +52,6 @@ def to_int8(model, calibrator, shapes, exclude, logger):
 
     Raises:
         RuntimeError: Without a calibrator, without batches, or when the cache belongs to another model.
-
     """
     from onnxruntime.quantization import QuantType  # only to build
     from onnxruntime.quantization.calibrate import (
@@ -181,7 +179,6 @@ class _Histogram:
         Args:
             clip (bool): Choose what makes the mean square of all errors, by rounding and by clipping, smallest; else
                 the largest magnitude met. TensorRT's entropy calibration clips too, by a criterion of its own.
-
         """
         filled = np.flatnonzero(self.counts)
         if filled.size == 0 or self.limit == 0.0:
@@ -213,7 +210,6 @@ def _read_cache(cache):
 
     Raises:
         RuntimeError: When the bytes are no calibration cache.
-
     """
     try:
         title, *lines = cache.decode("utf-8").splitlines()

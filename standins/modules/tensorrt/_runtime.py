@@ -29,7 +29,6 @@ def device_array(address, shape, dtype):
 
     Raises:
         RuntimeError: With the real pycuda, whose memory ONNX Runtime on the CPU cannot reach.
-
     """
     import pycuda.driver as cuda  # engines can be read without it
 
@@ -53,7 +52,6 @@ class Runtime:
 
         Raises:
             RuntimeError: When they are not an engine of this stand-in.
-
         """
         return ICudaEngine(*read_engine(serialized_engine), self.logger)
 
@@ -147,7 +145,6 @@ class IExecutionContext:
 
         Raises:
             RuntimeError: When the shape lies outside the engine's profile.
-
         """
         shape = tuple(int(extent) for extent in shape)
         low, _, high = self.engine.get_tensor_profile_shape(name, self.active_optimization_profile)
@@ -207,7 +204,6 @@ class IExecutionContext:
 
         Raises:
             RuntimeError: When a shape or an address is missing.
-
         """
         unknown = self.infer_shapes()
         if unknown:

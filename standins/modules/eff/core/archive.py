@@ -14,7 +14,6 @@ class Archive:
 
         Raises:
             NotImplementedError: Always.
-
         """
         refuse(f"write the EFF archive {save_path}")
 
@@ -24,7 +23,6 @@ class Archive:
 
         Raises:
             NotImplementedError: Always.
-
         """
         refuse(f"read the EFF archive {restore_path}")
 
@@ -34,7 +32,6 @@ class Archive:
 
         Raises:
             NotImplementedError: Always.
-
         """
         refuse(f"read the EFF archive {restore_path}")
 
@@ -44,6 +41,5 @@ class Archive:
 
         Raises:
             NotImplementedError: Always.
-
         """
         refuse(f"read {artifact_name} from the EFF archive {restore_path}")

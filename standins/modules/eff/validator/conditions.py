@@ -12,7 +12,6 @@ class Expression:
         Args:
             function (callable): For example ``operator.eq``.
             arguments: What follows the value in the call.
-
         """
         self.function = function
         self.arguments = arguments

@@ -10,6 +10,5 @@ def validate_metadata(*conditions, metadata=None, **key_conditions):
 
     Raises:
         NotImplementedError: Always.
-
     """
     refuse("validate an EFF archive")

@@ -22,7 +22,6 @@ def get_subtasks(package):
 
     Returns:
         dict: Subtask to {"module_name", "runner_path"}.
-
     """
     subtasks = {}
     for _, name, is_package in pkgutil.walk_packages(package.__path__):
@@ -42,7 +41,6 @@ def command_line_parser(parser, subtasks):
 
     Returns:
         tuple: Parsed arguments, and the rest: overrides for Hydra.
-
     """
     parser.add_argument("subtask", default="train", choices=subtasks.keys(), help="Subtask for a given task/model.")
     parser.add_argument("-e", "--experiment_spec_file", help="Path to the experiment spec file.", default=None)
@@ -59,7 +57,6 @@ def launch(args, unknown_args, subtasks, network=None):
         unknown_args (list of str): Overrides for Hydra.
         subtasks (dict): What :func:`get_subtasks` returned.
         network (str): The model's name.
-
     """
     spec = args["experiment_spec_file"]
     if spec is None:

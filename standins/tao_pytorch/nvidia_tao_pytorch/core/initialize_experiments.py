@@ -29,7 +29,6 @@ def initialize_train_experiment(cfg, key=None):
     Raises:
         AssertionError: When an interval is longer than the training.
         ValueError: When the checkpoint to resume from is neither .pth nor .tlt.
-
     """
     TLTPyTorchCookbook.set_passphrase(key)
     train = cfg["train"]
@@ -84,7 +83,6 @@ def initialize_evaluation_experiment(cfg, key=None):
 
     Returns:
         tuple: Path of the checkpoint, and the keyword arguments for the Trainer.
-
     """
     return _initialize_from_checkpoint(cfg, "evaluate", key)
 
@@ -98,7 +96,6 @@ def initialize_inference_experiment(cfg, key=None):
 
     Returns:
         tuple: Path of the checkpoint, and the keyword arguments for the Trainer.
-
     """
     return _initialize_from_checkpoint(cfg, "inference", key)
 

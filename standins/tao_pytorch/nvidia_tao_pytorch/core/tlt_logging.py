@@ -56,7 +56,6 @@ def obfuscate_logs(cfg):
 
     Args:
         cfg (DictConfig): The configuration; it is not changed.
-
     """
     config = OmegaConf.to_container(cfg)
     if "encryption_key" in config:

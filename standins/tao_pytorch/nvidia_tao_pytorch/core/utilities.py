@@ -29,7 +29,6 @@ def update_results_dir(cfg, task):
 
     Raises:
         ValueError: When neither is given.
-
     """
     if not cfg[task]["results_dir"]:
         if not cfg["results_dir"]:
@@ -55,7 +54,6 @@ def patch_decrypt_checkpoint(checkpoint, key):
 
     Raises:
         NotImplementedError: From the eff stand-in, which refuses.
-
     """
     plain = io.BytesIO()
     decrypt_stream(
@@ -85,7 +83,6 @@ def write_classes_file(classes_file, class_names, delimiter=";"):
 
     Returns:
         int: The number of classes.
-
     """
     assert isinstance(class_names, list), "class_names must be a list"
     assert class_names, "class_names must contain at least one class"
@@ -114,7 +111,6 @@ def get_nvdsinfer_yaml(
         input_shape: [channels, height, width].
         output_names: Names of the ONNX outputs.
         offsets: Mean per channel, on the 0..255 scale.
-
     """
     config = nvdsinfer_dataclass()
     properties = config.property_field
@@ -139,7 +135,6 @@ def encrypt_onnx(tmp_file_name, output_file_name, key):
 
     Raises:
         NotImplementedError: From the eff stand-in, which refuses.
-
     """
     encrypted = io.BytesIO()
     with open(tmp_file_name, "rb") as plain:

@@ -43,7 +43,6 @@ class EMA(Callback):
 
         Raises:
             MisconfigurationException: When decay is not from 0 to 1.
-
         """
         if not 0 <= decay <= 1:
             raise MisconfigurationException("EMA decay value must be between 0 and 1")
@@ -101,7 +100,6 @@ class EMA(Callback):
 
         Raises:
             MisconfigurationException: When there is none.
-
         """
         if not trainer.ckpt_path or trainer.checkpoint_callback is None:
             return

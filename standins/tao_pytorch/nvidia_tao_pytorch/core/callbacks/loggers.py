@@ -27,7 +27,6 @@ class TAOStatusLogger(Callback):
             results_dir (str): Where to make status.json.
             verbosity (int): The least important lines to write.
             append (bool): Whether to keep what status.json holds.
-
         """
         super().__init__()
         if not isinstance(get_status_logger(), StatusLogger):

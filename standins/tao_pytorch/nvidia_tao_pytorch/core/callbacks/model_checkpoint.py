@@ -19,7 +19,6 @@ class TAOExceptionCheckpoint(OnExceptionCheckpoint):
 
         Args:
             dirpath (str): The results directory.
-
         """
         super().__init__(dirpath)
 

@@ -39,7 +39,6 @@ def monitor_status(name="module name", mode="train"):
     Args:
         name (str): The model's name for people.
         mode (str): The subtask; also the section of the configuration.
-
     """
 
     def inner(runner):

@@ -29,7 +29,6 @@ def get_local_rank():
 
     Raises:
         RuntimeError: When the launcher did not tell.
-
     """
     if not is_dist_avail_and_initialized():
         return 0
@@ -49,7 +48,6 @@ def all_gather(data):
 
     Args:
         data: Anything that can be pickled.
-
     """
     gathered = [data] * get_world_size()
     if len(gathered) > 1:

@@ -30,7 +30,6 @@ def hydra_runner(
 
     Returns:
         A decorator. The decorated function takes no argument, or a ready configuration to pass on.
-
     """
 
     def decorator(task_function: TaskFunction) -> Callable[[], None]:

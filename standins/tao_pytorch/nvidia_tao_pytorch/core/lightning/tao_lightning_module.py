@@ -23,7 +23,6 @@ class TAOLightningModule(pl.LightningModule):
         experiment_spec (DictConfig): The whole experiment.
         dataset_config, model_config (DictConfig): Its sections.
         checkpoint_filename (str): See above.
-
     """
 
     def __init__(self, experiment_spec, **kwargs):
@@ -32,7 +31,6 @@ class TAOLightningModule(pl.LightningModule):
         Args:
             experiment_spec (DictConfig): The whole experiment.
             kwargs: For LightningModule.
-
         """
         super().__init__(**kwargs)
         self.experiment_spec = experiment_spec
@@ -45,7 +43,6 @@ class TAOLightningModule(pl.LightningModule):
 
         Raises:
             NotImplementedError: When the subclass did not set ``checkpoint_filename``.
-
         """
         if not self.checkpoint_filename:
             raise NotImplementedError("checkpoint_filename not set in __init__() of model")
@@ -84,7 +81,6 @@ class TAOLightningModule(pl.LightningModule):
 
         Raises:
             ValueError: When it cannot.
-
         """
         batch_size = dataloader.batch_size or dataloader.batch_sampler.batch_size
         needed = batch_size * self.trainer.num_devices
@@ -118,7 +114,6 @@ class TAOLightningModule(pl.LightningModule):
 
         Raises:
             PermissionError: Without the encryption key.
-
         """
         if checkpoint.get("state_dict_encrypted", False):
             key = TLTPyTorchCookbook.get_passphrase()

@@ -41,7 +41,6 @@ def _plain(value):
 
     Raises:
         TypeError: For anything else.
-
     """
     if isinstance(value, np.generic):
         return value.item()
@@ -55,7 +54,6 @@ class BaseLogger:
 
     Attributes:
         kpi, graphical, categorical (dict): When not empty, they are added to every line written.
-
     """
 
     def __init__(self, verbosity=Verbosity.INFO):
@@ -98,7 +96,6 @@ class BaseLogger:
             status_level (int): A :class:`Status`.
             verbosity_level (int): A :class:`Verbosity`.
             message (str): Free text.
-
         """
         if self.verbosity <= Verbosity.DISABLE:
             return
@@ -130,7 +127,6 @@ class StatusLogger(BaseLogger):
             filename (str): Path of status.json, in a directory that exists.
             verbosity (int): The least important lines to write.
             append (bool): Whether to keep what the file holds.
-
         """
         super().__init__(verbosity=verbosity)
         self.log_path = os.path.realpath(filename)
@@ -158,7 +154,6 @@ class StatusLogger(BaseLogger):
 
         Raises:
             TypeError: When it is no dictionary.
-
         """
         if not isinstance(data, dict):
             raise TypeError(f"Data must be a dictionary and not type {type(data)}.")

@@ -60,7 +60,6 @@ def initialize_wandb(
         wandb_logged_in: What :func:`check_wandb_logged_in` returned.
         results_dir: Where to keep local files.
         group: Group of the run.
-
     """
     global _WANDB_INITIALIZED  # noqa: PLW0603  one per process, as in TAO
     try:

@@ -41,7 +41,6 @@ class BaseDSType:
 
         Raises:
             NotImplementedError: In the base class.
-
         """
         raise NotImplementedError("Base class doesn't implement this method.")
 
@@ -73,7 +72,6 @@ class BaseNvDSPropertyConfig(BaseDSType):
         model_color_format: 0 RGB, 1 BGR, 2 grey.
         data_format: channels_first or channels_last; not written.
         infer_dims: Input shape without the batch.
-
     """
 
     net_scale_factor: float = 1
@@ -100,7 +98,6 @@ class BaseNvDSPropertyConfig(BaseDSType):
         Raises:
             AssertionError: When network type, channels, colour format and offsets do not fit together.
             NotImplementedError: For an unknown data format.
-
         """
         assert self.network_type in VALID_NETWORK_TYPES, (
             f"network_type is {self.network_type}, must be one of {VALID_NETWORK_TYPES}"
@@ -122,7 +119,6 @@ class BaseNVDSClassAttributes(BaseDSType):
 
     Attributes:
         pre_cluster_threshold: Least score of a prediction.
-
     """
 
     pre_cluster_threshold: float = 0.5

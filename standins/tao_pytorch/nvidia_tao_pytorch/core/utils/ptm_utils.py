@@ -31,7 +31,6 @@ class StateDictAdapter:
 
         Raises:
             ValueError: When it was told before.
-
         """
         key = (str(model_name), None if model_type is None else str(model_type))
         if key in self.supported:
@@ -43,7 +42,6 @@ class StateDictAdapter:
 
         Raises:
             ValueError: For a model that was not added.
-
         """
         if (model_name, model_type) not in self.supported:
             raise ValueError(f"{(model_name, model_type)} is not supported")
@@ -78,7 +76,6 @@ def load_pretrained_weights(
 
     Raises:
         PermissionError: When the checkpoint is encrypted and there is no key.
-
     """
     checkpoint = path_or_checkpoint
     if isinstance(checkpoint, (str, os.PathLike)) or hasattr(checkpoint, "read"):

@@ -52,7 +52,6 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
 
         Raises:
             ValueError: For a freeze_at that is neither a list of keys nor "all".
-
         """
         if not self._module_is_initialized:
             nn.Module.__init__(self)
@@ -118,7 +117,6 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
         Args:
             num_classes: Its classes; 0 for none.
             kwargs: For the subclass.
-
         """
 
     def _freeze_module(self, m: nn.Module):
@@ -172,7 +170,6 @@ class BackboneBase(nn.Module, metaclass=BackboneMeta):
             x: The images.
             indices: Which maps: the last n, the listed ones, or all (None).
             kwargs: For the subclass.
-
         """
 
     @abc.abstractmethod

@@ -11,7 +11,6 @@ class Registry:
 
         Args:
             name (str): What is registered, for messages.
-
         """
         self._name = name
         self._objects = {}
@@ -21,7 +20,6 @@ class Registry:
 
         Raises:
             AssertionError: When the name is taken.
-
         """
         if obj is None:
             return self._add
@@ -39,7 +37,6 @@ class Registry:
 
         Raises:
             KeyError: When there is none.
-
         """
         if name not in self._objects:
             raise KeyError(f"No object named '{name}' found in '{self._name}' registry!")

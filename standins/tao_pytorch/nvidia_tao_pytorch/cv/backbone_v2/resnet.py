@@ -18,7 +18,6 @@ class ResNet(TimmResNet, BackboneBase):
         Args:
             args: timm's.
             kwargs: timm's, BackboneBase's, and ``out_indices``: which stages make the feature pyramid.
-
         """
         own = {
             name: kwargs.pop(name)

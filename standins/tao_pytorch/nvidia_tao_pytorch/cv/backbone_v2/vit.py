@@ -17,7 +17,6 @@ class VisionTransformer(TimmVisionTransformer, BackboneBase):
         Args:
             args: timm's.
             kwargs: timm's and BackboneBase's.
-
         """
         own = {
             name: kwargs.pop(name)

@@ -15,7 +15,6 @@ class FrozenBatchNorm2d(nn.Module):
         Args:
             n (int): Channels.
             eps (float): Added to the variance.
-
         """
         super().__init__()
         self.eps = eps
