@@ -86,8 +86,9 @@ def to_int8(model, calibrator, shapes, exclude, logger):
             )
         logger.log(logger.Severity.INFO, "Used the calibration cache.")
     else:
-        largest = _calibrate(model, calibrator, shapes, wanted)
-        calibrator.write_calibration_cache(_write_cache(largest))
+        cache = _write_cache(_calibrate(model, calibrator, shapes, wanted))
+        calibrator.write_calibration_cache(cache)
+        largest = _read_cache(cache)  # rounded as in the file, so that the cache gives the same engine again
     ranges = {name: TensorData(lowest=np.float32(-largest[name]), highest=np.float32(largest[name])) for name in wanted}
     quantizer = QDQQuantizer(
         copy.deepcopy(model),
