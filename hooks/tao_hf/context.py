@@ -30,6 +30,11 @@ def strategy_rooms(root: Path) -> list[str]:
     return [name for name in STRATEGIES if (root / "strategies" / name).is_dir()]
 
 
+def settled_strategy(root: Path, strategy: str) -> str:
+    """Return the strategy that an answer stands for: ``auto`` is the preferred one there is a room for."""
+    return strategy_rooms(root)[0] if strategy == "auto" else strategy
+
+
 def height_and_width(image_size: Any) -> tuple[int, int]:
     """Return height and width in pixels from an answer: one number or a pair."""
     if isinstance(image_size, int):
@@ -111,9 +116,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     findings = answers["findings"]
     model_name = answers["model_name"]
     room = task_room(answers["task_type"])
-    strategy = answers["strategy"]
-    if strategy == "auto":
-        strategy = strategy_rooms(root)[0]
+    strategy = settled_strategy(root, answers["strategy"])
     task = _task(root, room)
     if task is None:
         return {}
@@ -122,7 +125,6 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
     names = {
-        "task": task,
         "task_room": room,
         "strategy_room": strategy,
         "class_name": pascal_case(model_name),

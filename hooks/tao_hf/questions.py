@@ -6,6 +6,7 @@ import difflib
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,13 @@ def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
 def _explored(workdir: Path, repos: Mapping[str, Mapping[str, Any]], task_type: str) -> dict[str, Any]:
     """Return what the repositories hold: those of the working directory, else where they wait to be put there."""
     paths = {name: workdir / name if (workdir / name).exists() else Path(repo["path"]) for name, repo in repos.items()}
-    return phase2.explore(paths, task_type, workdir)
+    return _explore_once(tuple(paths.items()), task_type, workdir)
+
+
+@cache
+def _explore_once(paths: tuple[tuple[str, Path], ...], task_type: str, workdir: Path) -> dict[str, Any]:
+    """Read the repositories once per run: the prompt checks a model name after every key."""
+    return phase2.explore(dict(paths), task_type, workdir)
 
 
 def _still_the_same(path: Path, recorded: Mapping[str, Any] | None) -> bool:
@@ -239,8 +246,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     if not conf["pretend"]:
         # Copier removes a destination it made itself when a task fails; what failed its tests must stay.
         workdir.mkdir(parents=True, exist_ok=True)
-    strategy = answers["strategy"]
-    return {"strategy": context.strategy_rooms(ROOT)[0] if strategy == "auto" else strategy}
+    return {"strategy": context.settled_strategy(ROOT, answers["strategy"])}
 
 
 FUNCTIONS = (
