@@ -53,6 +53,16 @@ class FakeRuntime(Runtime):
         reply.effect()
         return Completed(reply.returncode, 0.0, "\n".join(reply.lines))
 
+    @property
+    def gpu(self) -> bool:
+        """Have none."""
+        return False
+
+    def shell(self, context: str, workdir: Path) -> int:
+        """Record it."""
+        self.calls.append((context, ["shell"], workdir))
+        return 0
+
     def path(self, host_path: Path | str) -> str:
         """Return the path below /workspace."""
         return f"/workspace/{Path(host_path).relative_to(self.workdir).as_posix()}".rstrip("/.")

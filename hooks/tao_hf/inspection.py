@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import struct
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +90,7 @@ def _parse_url(text: str) -> ModelRef:
 
 
 def inspect_model(
-    hf_model_id: str, runtime_kind: str = "auto", workdir: Path | None = None, *, accept_labels: bool = False
+    hf_model_id: str, runtime_kind: str = "auto", *, accept_labels: bool = False, keep_scratch: bool = False
 ) -> dict[str, Any]:
     """Return what is known about a model; the probe runs once per model, revision and version of the probe.
 
@@ -97,9 +99,9 @@ def inspect_model(
     Args:
         hf_model_id: Hub id, Hub URL or directory.
         runtime_kind: "auto", "local" or "docker".
-        workdir: the person's working directory, if there is one already.
         accept_labels: return the findings even when the label names repeat or are empty (`label_problem` then says
             so): right when the person brings classes of their own.
+        keep_scratch: keep what a container downloaded, for the next inspection.
 
     Raises:
         UserError: one sentence saying what is wrong and what to do.
@@ -109,7 +111,7 @@ def inspect_model(
     findings = _cached(file, ref)
     if findings is None:
         try:
-            findings = _probe(ref, file, runtime_kind, workdir)
+            findings = _probe(ref, file, runtime_kind, keep_scratch)
         except OSError as error:
             raise UserError(
                 f"The findings cannot be kept in {file.parent} ({error.strerror}); free space or set TAO_HF_CACHE."
@@ -136,11 +138,24 @@ class UnreachableError(UserError):
     """The Hub could not be reached; findings from before may still do."""
 
 
-def _probe(ref: ModelRef, file: Path, runtime_kind: str, workdir: Path | None) -> dict[str, Any]:
-    runtime = get_runtime(runtime_kind)
-    runtime.prepare()
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".probe-") as scratch:
-        found, report, log = (Path(scratch) / name for name in ("findings.json", "report.json", "probe.log"))
+@contextlib.contextmanager
+def _scratch(keep: bool) -> Iterator[Path]:
+    """Yield the folder that the probe works in: a new one that goes afterwards, or the one that is kept."""
+    home = cache_dir("scratch")
+    if keep:
+        kept = home / "kept"
+        kept.mkdir(exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(dir=home, prefix="probe-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _probe(ref: ModelRef, file: Path, runtime_kind: str, keep_scratch: bool) -> dict[str, Any]:
+    with _scratch(keep_scratch) as scratch, contextlib.closing(get_runtime(runtime_kind, scratch)) as runtime:
+        runtime.prepare()
+        own = Path(tempfile.mkdtemp(dir=scratch, prefix="run-"))  # two inspections may share the kept scratch folder
+        found, report, log = own / "findings.json", own / "report.json", own / "probe.log"
         model = runtime.path(ref.name) if ref.kind == "local" else ref.name
         argv = [
             "python",
@@ -153,13 +168,7 @@ def _probe(ref: ModelRef, file: Path, runtime_kind: str, workdir: Path | None) -
         ]
         with step(f"inspecting {_shown(ref.name)}") as shown:
             done = runtime.run(
-                argv,
-                context="inspect",
-                workdir=workdir,
-                cwd=Path(scratch),
-                log=log,
-                on_line=shown.detail,
-                timeout=_TIME_LIMIT_SECONDS,
+                argv, context="inspect", cwd=own, log=log, on_line=shown.detail, timeout=_TIME_LIMIT_SECONDS
             )
             if done.returncode == _PROBE_FAILED:
                 raise _explained(json.loads(found.read_text(encoding="utf-8"))["error"])

@@ -9,7 +9,9 @@ import subprocess
 from tao_hf.errors import UserError
 
 # Subcommands this package may run. `push`, `tag` and the like are not among them.
-_ALLOWED = frozenset(("build", "exec", "image", "inspect", "kill", "login", "ps", "pull", "rm", "run", "version"))
+_ALLOWED = frozenset(
+    ("build", "exec", "image", "info", "inspect", "kill", "login", "ps", "pull", "rm", "run", "version")
+)
 _ANSWER_SECONDS = 20
 COMPONENTS = ("pytorch", "deploy", "dataservices")
 FALLBACK_IMAGE = "python:3.12-slim"
@@ -110,3 +112,11 @@ def has_image(reference: str) -> bool:
     except EngineError:
         return False
     return True
+
+
+def rootless() -> bool:
+    """Tell whether the daemon runs without root: a container's root is then the calling user."""
+    try:
+        return "name=rootless" in run("info", "--format", "{{.SecurityOptions}}")
+    except EngineError:
+        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,11 +32,16 @@ class Completed:
 class Runtime(ABC):
     """A place with torch, transformers and TAO's dependencies in which commands run.
 
-    A kind named in KINDS is one module, `tao_hf/runtime/<kind>.py`, with two functions: `create() -> Runtime`, and
+    A kind named in KINDS is one module, `tao_hf/runtime/<kind>.py`, with two functions: `create(root) -> Runtime`, and
     `available() -> bool` which tells whether `auto` may choose it.
     """
 
     kind: str
+
+    @property
+    @abstractmethod
+    def gpu(self) -> bool:
+        """Whether commands can use an NVIDIA GPU."""
 
     @abstractmethod
     def prepare(self) -> None:
@@ -75,6 +79,10 @@ class Runtime(ABC):
         """
 
     @abstractmethod
+    def shell(self, context: str, workdir: Path) -> int:
+        """Open an interactive shell with the commands of `context` ("pytorch" or "deploy"); return its exit status."""
+
+    @abstractmethod
     def path(self, host_path: Path | str) -> str:
         """Return how code inside the runtime names a path of the host."""
 
@@ -87,22 +95,20 @@ class Runtime(ABC):
         """Give back what `prepare` holds; the runtime may be prepared again."""
 
 
-def get_runtime(kind: str = "auto") -> Runtime:
+def get_runtime(kind: str = "auto", root: Path | None = None) -> Runtime:
     """Return the runtime of that kind: "local", "docker", or "auto" (docker where it is available, else local).
 
-    Raises:
-        UserError: when this version of the template has no such runtime.
+    Args:
+        kind: "auto" or one of KINDS.
+        root: the directory that commands work in, which containers see as /workspace: the working directory, or an
+            inspection's scratch folder.
     """
     if kind == "auto":
-        kind = "docker" if _has("docker") and _module("docker").available() else "local"
-    if kind not in KINDS or not _has(kind):
-        raise UserError(f"The {kind} runtime is not part of this version of the template; choose runtime=local.")
-    return _module(kind).create()
-
-
-def _has(kind: str) -> bool:
-    return importlib.util.find_spec(f"tao_hf.runtime.{kind}") is not None
+        kind = "docker" if _module("docker").available() else "local"
+    return _module(kind).create(root)
 
 
 def _module(kind: str):
+    if kind not in KINDS:
+        raise UserError(f"There is no runtime {kind!r}; choose {' or '.join(KINDS)}.")
     return importlib.import_module(f"tao_hf.runtime.{kind}")

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tao_hf import host
 from tao_hf.cache import cache_dir
 from tao_hf.errors import UserError
 from tao_hf.progress import Step, step
@@ -42,7 +43,7 @@ _FIND = (
 )
 
 
-def create() -> Runtime:
+def create(root: Path | None = None) -> Runtime:
     """Return the local runtime (nothing is built before `prepare`)."""
     return LocalRuntime()
 
@@ -105,6 +106,17 @@ class LocalRuntime(Runtime):
                 raise UserError(f"There is no command {command[0]} in the {context} context of {workdir}.")
             command[0] = found
         return stream(command, env=variables, cwd=cwd or workdir, log=log, on_line=on_line, timeout=timeout)
+
+    @property
+    def gpu(self) -> bool:
+        """Tell whether the driver of this machine reports a GPU."""
+        return bool(host.gpus())
+
+    def shell(self, context: str, workdir: Path) -> int:
+        """Open the person's shell with the runtime's paths; see `Runtime.shell`."""
+        variables = self._environment(context, Path(workdir).resolve())
+        folder = Path(workdir) / CLONES[context]
+        return subprocess.run([os.environ.get("SHELL") or "sh"], env=variables, cwd=folder, check=False).returncode
 
     def path(self, host_path: Path | str) -> str:
         """Return the path itself: inside and outside are one machine."""
