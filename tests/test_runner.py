@@ -13,7 +13,9 @@ import pytest
 from fake_runtime import FakeRuntime, Reply
 from tao_hf import runner
 from tao_hf.errors import UserError
-from tao_hf.steps import STEPS, Command, Job, Step, StepError, check_data, check_settings
+from tao_hf.steps import STEPS
+from tao_hf.steps.inputs import check_data, check_settings
+from tao_hf.steps.job import Command, Job, Step, StepError
 
 MODEL = "tiny_vit"
 INFO: dict[str, Any] = {

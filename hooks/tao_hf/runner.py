@@ -16,7 +16,9 @@ from typing import Any
 from tao_hf import progress, report
 from tao_hf.errors import UserError
 from tao_hf.runtime import Runtime, get_runtime
-from tao_hf.steps import STEPS, Command, Job, MissingArtifactError, Step, StepError, check_data, check_settings
+from tao_hf.steps import STEPS
+from tao_hf.steps.inputs import check_data, check_settings
+from tao_hf.steps.job import Command, Job, MissingArtifactError, Step, StepError
 
 SHOWN_LINES, SHOWN_WIDTH = 15, 200
 NOT_QUICK = "part of the full test only: ./tao-hf test MODEL --full"

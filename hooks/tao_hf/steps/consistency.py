@@ -1,0 +1,26 @@
+"""The consistency check: the model's files agree with each other across the repositories."""
+
+from __future__ import annotations
+
+import json
+
+from tao_hf.steps.job import Command, Job, Step, StepError, needs_file
+
+
+def _consistency(job: Job) -> list[Command]:
+    out = job.inside(".tao-hf", job.model, "logs", "consistency.json")
+    return [Command(["python", job.tool("consistency.py"), job.inside(), job.model, "--json", out])]
+
+
+def _consistency_gate(job: Job) -> str:
+    found = needs_file(job.logs / "consistency.json", "the list of findings")
+    findings = json.loads(found.read_text(encoding="utf-8"))["findings"]
+    broken = [finding["title"] for finding in findings if not finding["ok"]]
+    if broken:
+        raise StepError(f"{len(broken)} of {len(findings)} items are broken: {'; '.join(broken)}")
+    return f"{len(findings)} items agree"
+
+
+STEPS = (
+    Step("consistency", "Consistency check", "pytorch", _consistency, _consistency_gate, quick=True, explains=True),
+)
