@@ -24,9 +24,8 @@ class EngineError(Exception):
     def __init__(self, subcommand: str, output: str) -> None:
         """Keep what ran and why it failed."""
         self.output = output.strip()
-        lines = [line for line in self.output.splitlines() if line.strip() and "--help" not in line]
-        lines = lines or ["it gave no reason"]
-        self.reason = next((line for line in lines if "rror" in line), lines[-1]).removeprefix("docker: ").strip()
+        lines = [line for line in self.output.splitlines() if line.strip()] or ["it gave no reason"]
+        self.reason = next((line for line in lines if "rror" in line), lines[0]).removeprefix("docker: ").strip()
         super().__init__(f"docker {subcommand}: {self.reason}")
 
 

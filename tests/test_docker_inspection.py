@@ -1,0 +1,138 @@
+"""The inspection in its container `tao-hf-inspect`, on a real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from copy_fixtures import tiny_vit  # noqa: F401
+from somebody import UID, Somebody, somebody  # noqa: F401
+from stub_hub import StubHub, StubModel
+from tao_hf.docker import engine as docker
+from tao_hf.errors import UserError
+from tao_hf.inspection import inspect_model
+
+pytestmark = [pytest.mark.docker, pytest.mark.runtime, pytest.mark.usefixtures("engine", "prepared", "no_leftovers")]
+TOKEN = "hf_gate_secret"  # noqa: S105 (the stub's)
+INSPECT = """
+import json, sys
+from tao_hf.errors import UserError
+from tao_hf.inspection import inspect_model
+try:
+    findings = inspect_model(sys.argv[1], "docker", keep_scratch=len(sys.argv) > 2)
+except UserError as error:
+    sys.exit(f"refused: {error}")
+print(json.dumps(findings))
+"""
+
+
+def inspections() -> list[str]:
+    return docker.run("ps", "--all", "--filter", "name=tao-hf-inspect", "--format", "{{.Names}}").split()
+
+
+@pytest.fixture
+def model(tiny_vit: Path, somebody: Somebody) -> Path:  # noqa: F811
+    """Return a small classifier in a folder of the user's."""
+    return somebody.own(Path(shutil.copytree(tiny_vit, somebody.home / "tiny-vit")))
+
+
+def test_same_findings_as_the_local_runtime(model: Path, somebody: Somebody, tmp_path: Path) -> None:  # noqa: F811
+    """Run by a user who is not root: the findings agree, the scratch folder goes, nothing belongs to root."""
+    status, said = somebody.run(INSPECT, model)
+    assert status == 0, said
+    found = json.loads(said.strip().splitlines()[-1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAO_HF_CACHE", str(tmp_path))
+        runtimes = Path.home() / ".cache" / "tao-hf-template" / "runtimes"
+        if runtimes.is_dir():
+            (tmp_path / "runtimes").symlink_to(runtimes)
+        expected = inspect_model(str(model), "local")
+    measured = {"seconds", "onnx", "preprocess_max_abs_diff"}
+    assert not {key for key in expected if expected[key] != found[key]} - measured
+    assert found["onnx"]["ok"] and found["onnx"]["exporter"] == expected["onnx"]["exporter"]
+    assert not list((somebody.home / "cache" / "scratch").iterdir())
+    assert not [path for path in (somebody.home / "cache").rglob("*") if path.lstat().st_uid != UID]
+    assert not inspections()
+
+
+def test_scratch_folder_is_kept_when_asked(tiny_vit: Path, somebody: Somebody) -> None:  # noqa: F811
+    """What was downloaded stays for the next inspection, in a folder of the user's."""
+    with StubHub({"acme/vit": StubModel(tiny_vit)}) as hub:
+        env = {"HF_ENDPOINT": hub.url, "TAO_HF_DOCKER_ARGS": "--network host"}
+        status, said = somebody.run(INSPECT, "acme/vit", "keep", env=env)
+        assert status == 0, said
+    kept = somebody.home / "cache" / "scratch" / "kept"
+    assert (kept / "cache").is_dir()
+    assert list((kept / "cache").rglob("config.json"))
+    assert not [path for path in kept.rglob("*") if path.lstat().st_uid != UID]
+
+
+def test_gated_model(tiny_vit: Path, somebody: Somebody) -> None:  # noqa: F811
+    """Without HF_TOKEN one sentence; with it the token reaches the Hub from inside, and nothing else sees it."""
+    with StubHub({"acme/gated": StubModel(tiny_vit, gated=True, token=TOKEN)}) as hub:
+        env = {"HF_ENDPOINT": hub.url, "TAO_HF_DOCKER_ARGS": "--network host"}
+        status, said = somebody.run(INSPECT, "acme/gated", env=env)
+        assert status == 1
+        assert "refused:" in said and "HF_TOKEN" in said and "Traceback" not in said
+        assert not inspections()
+        status, said = somebody.run(INSPECT, "acme/gated", env={**env, "HF_TOKEN": TOKEN})
+        assert status == 0, said
+        assert f"Bearer {TOKEN}" in hub.authorizations
+    assert TOKEN not in said
+    for file in (somebody.home / "cache").rglob("*"):
+        assert not file.is_file() or TOKEN.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted(model: Path, somebody: Somebody, number: signal.Signals) -> None:  # noqa: F811
+    """Ctrl-C and a kill leave no container behind, and the next inspection works."""
+    process = somebody.start(INSPECT, model)
+    while not inspections():
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    time.sleep(1.0)
+    os.kill(process.pid, number)
+    process.communicate(timeout=30)
+    end = time.monotonic() + 20
+    while inspections():
+        assert time.monotonic() < end, "the container is still there"
+        time.sleep(0.1)
+    assert not [path for path in (somebody.home / "cache").rglob("*") if path.lstat().st_uid != UID]
+
+
+def test_two_at_once(model: Path, somebody: Somebody) -> None:  # noqa: F811
+    """Each has a container of its own, and both finish."""
+    other = somebody.own(Path(shutil.copytree(model, somebody.home / "other-vit")))
+    processes = [somebody.start(INSPECT, folder) for folder in (model, other)]
+    most = 0
+    while any(process.poll() is None for process in processes):
+        most = max(most, len(inspections()))
+        time.sleep(0.1)
+    said = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert most == 2
+
+
+def test_without_tao_images(
+    model: Path, somebody: Somebody, fallback_image: str, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    """python:3.12-slim gets what the probe needs into the scratch folder, not into the image or the host."""
+    monkeypatch.setenv("TAO_HF_IMAGE_TAG", "not-prepared")
+    status, said = somebody.run(INSPECT, model, "keep")
+    assert status == 0, said
+    assert json.loads(said.strip().splitlines()[-1])["model_type"] == "vit"
+    installed = list((somebody.home / "cache" / "scratch" / "kept" / ".local").rglob("*.dist-info"))
+    assert installed, "pip installed nothing into the bind-mounted home"
+    assert not [path for path in (somebody.home / "cache").rglob("*") if path.lstat().st_uid != UID]
+
+
+def test_no_daemon(tmp_path: Path, tiny_vit: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
+    monkeypatch.setenv("TAO_HF_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"daemon does not answer .* start it"):
+        inspect_model(str(tiny_vit), "docker")
