@@ -1,0 +1,65 @@
+"""What containers cost: the whole test of the demo's model in Docker against the local runtime, in one run.
+
+    python benchmarks/containers.py
+
+Needs the prepared TAO images (./tao-hf phase0); the local runtime is built when it is not there. Prints the seconds of
+every step on both sides, their sums without the steps that only one side has, and the ratio.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "hooks"), str(ROOT / "demo")]
+
+from demo import MODEL, TRAINING  # noqa: E402
+from tao_hf.runtime import get_runtime  # noqa: E402
+
+RATIO_GOAL, MINUTES_GOAL = 1.5, 10
+
+
+def tested(runtime: str, home: Path) -> tuple[dict[str, float], float]:
+    """Copy and test the demo's model with that runtime; return seconds by step and the seconds of everything."""
+    workdir = home / runtime
+    answers = {"hf_model_id": home / "hf-model", "model_name": MODEL, "runtime": runtime, "without_gpu": True}
+    answers |= {"tao_source": "embedded", "run_tests": "none"}
+    data = [item for name, value in answers.items() for item in ("--data", f"{name}={value}")]
+    copier = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD"]
+    subprocess.run([*copier, *data, str(ROOT), str(workdir)], check=True)
+    test = ["./tao-hf", "test", MODEL, "--full", "--data", str(home / "digits"), "--set", *TRAINING]
+    subprocess.run(test, cwd=workdir, check=True)
+    report = json.loads((workdir / ".tao-hf" / MODEL / "report.json").read_text(encoding="utf-8"))
+    seconds = {step["id"]: step["seconds"] for step in report["steps"] if step["status"] == "passed"}
+    return seconds, sum(seconds.values())
+
+
+def main() -> int:
+    """Measure and print; the exit status is 0 when both goals are reached."""
+    local = get_runtime("local")
+    local.prepare()
+    with tempfile.TemporaryDirectory(prefix="tao-hf-containers-") as folder:
+        home = Path(folder)
+        made = local.run(
+            ["python", str(ROOT / "demo" / "make_inputs.py"), str(home / "hf-model"), str(home / "digits")],
+            context="inspect",
+        )
+        if made.returncode:
+            sys.exit(made.tail)
+        (without, _), (within, whole) = (tested(runtime, home) for runtime in ("local", "docker"))
+    shared = [step for step in within if step in without]
+    print(f"\n{'step':<20}{'local':>10}{'docker':>10}")
+    for step in within:
+        print(f"{step:<20}{without.get(step, float('nan')):>9.1f}s{within[step]:>9.1f}s")
+    ratio = whole / sum(without[step] for step in shared)
+    print(f"\nall of docker against the same steps locally: {ratio:.2f}x (goal {RATIO_GOAL}x)")
+    print(f"phase 6 in containers: {whole / 60:.1f} min (goal {MINUTES_GOAL} min)")
+    return 0 if ratio <= RATIO_GOAL and whole <= MINUTES_GOAL * 60 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
