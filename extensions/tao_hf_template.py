@@ -8,6 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from copier import _main
 from copier.errors import UserMessageError
 from copier_template_extensions import ContextHook
 from jinja2 import Environment
@@ -46,6 +47,12 @@ def _speaking_copier(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def _updating() -> bool:
+    """Tell whether this is `copier update`, which Copier tells tasks as ``_copier_operation`` but not questions."""
+    operation = getattr(_main, "_operation", None)
+    return operation is not None and operation.get("copy") == "update"
+
+
 class TaoHfTemplate(ContextHook):
     """Adds the questions' functions, the filters for untrusted text, and the names that templates use."""
 
@@ -54,6 +61,7 @@ class TaoHfTemplate(ContextHook):
         super().__init__(environment)
         for function in questions.FUNCTIONS:
             environment.globals[function.__name__] = _speaking_copier(function)
+        environment.globals["updating"] = _updating
         environment.filters.update(
             pyrepr=rendering.pyrepr, yamlrepr=rendering.yamlrepr, one_line=rendering.one_line
         )

@@ -112,7 +112,7 @@ class _Checklist:
 
     def __init__(self) -> None:
         self._missing: list[str] = []
-        _say("\n  Phase 0: what the containers need")
+        _say("  Phase 0: what the containers need")
 
     def passed(self, name: str, note: str) -> None:
         """Show that something is fine."""

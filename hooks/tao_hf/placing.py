@@ -19,6 +19,10 @@ from tao_hf.progress import step
 
 EXIT_FAILED_TESTS = 1
 EXIT_USER_ERROR = 2
+UNTESTED = (
+    "  – nothing was tested, because there are no TAO images here: prepare them with ./tao-hf phase0, then run "
+    "./tao-hf test {model}"
+)
 
 
 def install_tools(template: Path, workdir: Path) -> None:
@@ -47,10 +51,11 @@ def install_tools(template: Path, workdir: Path) -> None:
 
 
 def record_workdir(workdir: Path, answers: Mapping[str, Any]) -> None:
-    """Write ``.tao-hf/workdir.json``: the runtime, and where each repository came from when it was put there."""
+    """Write ``.tao-hf/workdir.json``: where code runs, and where each repository came from when it was put there."""
     record = {
         "template_version": answers.get("_commit"),
-        "runtime": answers["runtime"],
+        "runtime": answers["containers"]["kind"],
+        "gpu": answers["containers"]["gpu"],
         "repos": answers["workspace"]["repos"],
     }
     write_atomic(workdir / ".tao-hf" / "workdir.json", json.dumps(record, indent=2) + "\n")
@@ -105,6 +110,9 @@ def main(template: Path, workdir: Path, model_name: str) -> int:
     """Place and test a model; return the exit status, after saying what went wrong in one sentence."""
     try:
         answers = place(template, workdir, model_name)
+        if answers["containers"]["fallback"]:
+            print(UNTESTED.format(model=model_name), file=sys.stderr)
+            return 0
         status = test(workdir, model_name, answers["run_tests"])
     except UserError as error:
         print(f"tao-hf: {error}", file=sys.stderr)

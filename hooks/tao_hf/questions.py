@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
-from tao_hf import branches, context, findings_table, gitcmd, inspection, phase2, runner, sources
+from tao_hf import branches, context, findings_table, gitcmd, host, inspection, phase0, phase2, runner, sources
+from tao_hf.docker import engine, images
 from tao_hf.errors import UserError
 from tao_hf.model_name import free_name, model_name_problem
 from tao_hf.rendering import one_line
-from tao_hf.runtime import get_runtime
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAX_PIXELS = 8192
@@ -74,10 +74,126 @@ def _labels_broken(labels: Sequence[str]) -> bool:
     return not labels or any(not label.strip() for label in labels) or len(set(labels)) < DISTINCT_LABELS * len(labels)
 
 
-def inspect_model(hf_model_id: str, runtime: str) -> dict[str, Any]:
+def default_image(component: str, image_pytorch: str = "") -> str:
+    """Return the published image that the environment names; "none" where the person has no tao-pytorch image."""
+    return phase0.NO_IMAGES if image_pytorch == phase0.NO_IMAGES else phase0.image_variable(component)
+
+
+def asks_for_image(component: str, runtime: str, *answered: str) -> bool:
+    """Tell whether a published image is to be asked for: containers may be used, and it is not prepared yet.
+
+    Args:
+        component: One of engine.COMPONENTS.
+        runtime: The answer.
+        answered: The images answered before this one; nothing or "none" for one of them means no containers.
+    """
+    if runtime == "local" or phase0.NO_IMAGES in answered or _docker_problem():
+        return False
+    before = zip(engine.COMPONENTS, answered, strict=False)
+    if runtime == "auto" and any(not answer and not _is_prepared(name) for name, answer in before):
+        return False
+    return not _is_prepared(component)
+
+
+def asks_about_gpu(runtime: str, *answered: str) -> bool:
+    """Tell whether the person must say that it goes without a GPU; `answered` are the tao-pytorch and deploy images."""
+    if runtime == "local" or phase0.NO_IMAGES in answered or host.gpus() or _docker_problem():
+        return False
+    return all(answer or _is_prepared(name) for name, answer in zip(phase0.REQUIRED, answered, strict=True))
+
+
+@cache
+def _docker_problem() -> str | None:
+    return engine.problem()
+
+
+@cache
+def _is_prepared(component: str) -> bool:
+    return engine.has_image(engine.prepared(component))
+
+
+def image_problem_when_asked(question: str, conf: Mapping[str, Any], answer: str) -> str:
+    """Return what is wrong with an image typed at the prompt, or an empty string; see `problem_when_asked`."""
+    if conf["defaults"] or question in conf["data"] or answer in ("", phase0.NO_IMAGES):
+        return ""
+    return images.reference_problem(answer) or ""
+
+
+def settle_runtime(
+    updating: bool, runtime: str, image_pytorch: str, image_deploy: str, image_dataservices: str, without_gpu: bool
+) -> dict[str, Any]:
+    """Return where Python code runs, after phase 0 where that is in containers.
+
+    An update settles nothing: what it finds no record of was made before there were containers.
+
+    Returns:
+        ``kind`` ("docker" or "local"), ``gpu``, ``images`` and ``fallback``, as `phase0.run` does.
+
+    Raises:
+        UserError: The person wants containers, and something they need is missing.
+    """
+    if updating:
+        return _local()
+    settled = _settle_once(runtime, (image_pytorch, image_deploy, image_dataservices), without_gpu)
+    if isinstance(settled, UserError):
+        raise settled
+    return settled
+
+
+def _local(because: str = "") -> dict[str, Any]:
+    if because:
+        _say(f"  – using the local runtime: {because}")
+    return {"kind": "local", "gpu": False, "images": {}, "fallback": False}
+
+
+@cache
+def _settle_once(runtime: str, answered: tuple[str, ...], without_gpu: bool) -> dict[str, Any] | UserError:
+    """Settle once per run: Copier asks for the default of a question many times."""
+    try:
+        return _settle(runtime, dict(zip(engine.COMPONENTS, answered, strict=True)), without_gpu)
+    except UserError as error:
+        return error
+
+
+def _settle(runtime: str, answers: dict[str, str], without_gpu: bool) -> dict[str, Any]:
+    if runtime == "local":
+        return _local()
+    phase0.check_references(answers)
+    if runtime == "auto":
+        reason = _why_not_docker(answers, without_gpu)
+        if reason:
+            return _local(reason)
+    try:
+        return phase0.run(answers, without_gpu)
+    except UserError as error:
+        if runtime == "auto":
+            return _local(str(error))
+        raise
+
+
+def _why_not_docker(answers: Mapping[str, str], without_gpu: bool) -> str:
+    """Return why `auto` means local, an empty string when it means docker."""
+    trouble = _docker_problem()
+    if trouble:
+        return trouble.replace(", or choose runtime=local", "")
+    if phase0.no_images(answers):
+        return "Docker answers, but there are no TAO images here."
+    missing = [f"tao-{name}" for name in phase0.REQUIRED if not answers[name] and not _is_prepared(name)]
+    if missing:
+        return (
+            f"Docker answers, but no {' and no '.join(missing)} image is prepared or given; name the ones you can pull "
+            "with --data image_pytorch= and --data image_deploy=."
+        )
+    if not host.gpus() and not without_gpu:
+        return "Docker answers, but there is no NVIDIA GPU; --data without_gpu=true uses the containers without one."
+    return ""
+
+
+def inspect_model(hf_model_id: str, containers: Mapping[str, Any], keep_scratch: bool) -> dict[str, Any]:
     """Inspect the model, show the findings as a table, and return them."""
-    get_runtime(runtime).close()  # findings may come from the cache, but the runtime must exist all the same
-    findings = inspection.inspect_model(hf_model_id, runtime, accept_labels=True)
+    findings = inspection.inspect_model(
+        hf_model_id, containers["kind"], accept_labels=True, keep_scratch=keep_scratch
+    )
     _say(findings_table.render(findings, min(shutil.get_terminal_size().columns, 100)))
     if findings["task_type"] not in task_types():
         raise UserError(
@@ -250,5 +366,6 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
 
 
 FUNCTIONS = (
-    task_types, welcome, inspect_model, explore_workspace, suggest_name, default_branch, problem_when_asked, preflight,
-)
+    task_types, welcome, default_image, asks_for_image, asks_about_gpu, image_problem_when_asked, settle_runtime,
+    inspect_model, explore_workspace, suggest_name, default_branch, problem_when_asked, preflight,
+)  # fmt: skip
