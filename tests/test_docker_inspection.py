@@ -30,6 +30,20 @@ except UserError as error:
 print(json.dumps(findings))
 """
 
+LOOK = """
+import subprocess, sys
+from pathlib import Path
+from tao_hf.runtime import get_runtime
+runtime = get_runtime("docker", Path(sys.argv[1]))
+folder = runtime.path(sys.argv[2])
+look = 'id -u; pwd; echo $HF_HOME; ls "$0" | head -1; touch made; touch "$0/new" 2>/dev/null || echo read-only'
+lines = []
+runtime.run(["sh", "-c", look, folder], context="inspect", on_line=lines.append)
+print(subprocess.run(["docker", "ps", "--format", "{{.Names}}"], capture_output=True, text=True).stdout.strip())
+print(*lines, sep="\\n")
+runtime.close()
+"""
+
 
 def inspections() -> list[str]:
     return docker.run("ps", "--all", "--filter", "name=tao-hf-inspect", "--format", "{{.Names}}").split()
@@ -60,15 +74,25 @@ def test_same_findings_as_the_local_runtime(model: Path, somebody: Somebody, tmp
     assert not inspections()
 
 
-def test_scratch_folder_is_kept_when_asked(tiny_vit: Path, somebody: Somebody) -> None:  # noqa: F811
-    """What was downloaded stays for the next inspection, in a folder of the user's."""
-    with StubHub({"acme/vit": StubModel(tiny_vit)}) as hub:
-        env = {"HF_ENDPOINT": hub.url, "TAO_HF_DOCKER_ARGS": "--network host"}
-        status, said = somebody.run(INSPECT, "acme/vit", "keep", env=env)
-        assert status == 0, said
+def test_container_as_the_procedure_wants_it(model: Path, somebody: Somebody) -> None:  # noqa: F811
+    """Name, user, scratch folder at /workspace, Hugging Face's home in it; the model can be read but not written."""
+    scratch = somebody.home / "scratch"
+    scratch.mkdir()
+    somebody.own(scratch)
+    status, said = somebody.run(LOOK, scratch, model)
+    assert status == 0, said
+    name, *inside = said.splitlines()
+    assert name == "tao-hf-inspect"
+    assert inside == [str(UID), "/workspace", "/workspace/cache", "config.json", "read-only"]
+    assert (scratch / "made").stat().st_uid == UID
+
+
+def test_scratch_folder_is_kept_when_asked(model: Path, somebody: Somebody) -> None:  # noqa: F811
+    """The probe's log, and in python:3.12-slim the packages, stay for the next time in a folder of the user's."""
+    status, said = somebody.run(INSPECT, model, "keep")
+    assert status == 0, said
     kept = somebody.home / "cache" / "scratch" / "kept"
-    assert (kept / "cache").is_dir()
-    assert list((kept / "cache").rglob("config.json"))
+    assert "reading the configuration" in next(kept.glob("run-*/probe.log")).read_text()
     assert not [path for path in kept.rglob("*") if path.lstat().st_uid != UID]
 
 
