@@ -26,14 +26,19 @@ class FakeRuntime(Runtime):
         workdir: the working directory on the host.
         replies: by a word of the command (the last match wins), the reply to it.
         calls: (context, argv, cwd) of every command.
+        kind: what it says it is.
+        gpu: whether it has one.
+        standing_in: names of the stand-ins it uses.
         closed: whether close() was called.
     """
 
     workdir: Path
     replies: Mapping[str, Reply | BaseException] = field(default_factory=dict)
     calls: list[tuple[str, list[str], Path]] = field(default_factory=list)
+    kind: str = "local"
+    gpu: bool = False
+    standing_in: Sequence[str] = ("tensorrt", "eff")
     closed: bool = False
-    kind = "fake"
 
     def prepare(self) -> None:
         """Do nothing."""
@@ -53,11 +58,6 @@ class FakeRuntime(Runtime):
         reply.effect()
         return Completed(reply.returncode, 0.0, "\n".join(reply.lines))
 
-    @property
-    def gpu(self) -> bool:
-        """Have none."""
-        return False
-
     def shell(self, context: str, workdir: Path) -> int:
         """Record it."""
         self.calls.append((context, ["shell"], workdir))
@@ -68,8 +68,8 @@ class FakeRuntime(Runtime):
         return f"/workspace/{Path(host_path).relative_to(self.workdir).as_posix()}".rstrip("/.")
 
     def stand_ins(self, workdir: Path) -> list[str]:
-        """Return two names."""
-        return ["tensorrt", "eff"]
+        """Return their names."""
+        return list(self.standing_in)
 
     def close(self) -> None:
         """Remember it."""

@@ -71,9 +71,10 @@ def test_the_launcher_is_found_through_a_link_and_from_anywhere(workdir: Path, t
 def test_help_names_the_commands_and_the_exit_codes(tao_hf) -> None:
     done = tao_hf("--help")
     assert done.returncode == 0
-    for word in ("status", "check", "test", "exit status", "report.md"):
+    for word in ("status", "check", "test", "phase0", "shell", "clean", "exit status", "report.md"):
         assert word in done.stdout
-    assert "--precision" in tao_hf("test", "--help").stdout
+    for word in ("--full", "--steps", "--resume", "--list", "--data", "--set"):
+        assert word in tao_hf("test", "--help").stdout
     assert tao_hf().returncode == 2
     assert tao_hf("tset", MODEL).returncode == 2
 
@@ -137,6 +138,50 @@ def test_a_failing_test_ends_with_1_and_a_report(workdir: Path, tao_hf) -> None:
     assert str(workdir) not in json.dumps([step["log"] for step in report["steps"]])
 
 
+def test_the_list_of_steps_says_where_each_runs_and_how_it_ended(workdir: Path, tao_hf) -> None:
+    lines = {line.split()[0]: line for line in tao_hf("test", MODEL, "--list").stdout.splitlines()}
+    assert re.search(r"17 +tao-core tests +local runtime +quick +–", lines["17"])
+    assert re.search(r"16 +Images +– +quick +–", lines["16"])
+    assert lines["22.train"].split()[-2] == "full" and lines["25"].split()[-2] == "optional"
+
+    record = json.loads((workdir / ".tao-hf/workdir.json").read_text(encoding="utf-8"))
+    (workdir / ".tao-hf/workdir.json").write_text(json.dumps({**record, "runtime": "docker"}), encoding="utf-8")
+    report = {"stand_ins": [], "steps": [{"id": "17", "title": "tao-core tests", "status": "failed"}]}
+    (workdir / f".tao-hf/{MODEL}/report.json").write_text(json.dumps(report), encoding="utf-8")
+    lines = {line.split()[0]: line for line in tao_hf("test", MODEL, "--list").stdout.splitlines()}
+    assert re.search(r"17 +tao-core tests +tao-pytorch-base:\S+ +quick +failed", lines["17"])
+    assert re.search(r"tao-pytorch-base:\S+, tao-deploy-base:\S+ +quick", lines["16.origin"])
+    assert "this machine" in lines["25"]
+
+
+def test_selected_steps_decide_the_exit_status_not_what_failed_before(workdir: Path, tao_hf) -> None:
+    assert tao_hf("test", MODEL, "--steps", "18").returncode == 1, "it needs 17, which has not passed"
+    assert tao_hf("test", MODEL).returncode == 1
+    done = tao_hf("test", MODEL, "--steps", "17")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((workdir / f".tao-hf/{MODEL}/report.json").read_text(encoding="utf-8"))
+    assert report["last_run"] == ["17"]
+    assert {step["id"]: step["status"] for step in report["steps"]}["18"] == "failed"
+
+
+def test_nothing_to_go_on_with_is_fine(tao_hf) -> None:
+    assert tao_hf("test", MODEL, "--steps", "17").returncode == 0
+    done = tao_hf("test", MODEL, "--resume")
+    assert done.returncode == 0 and "nothing to go on with" in done.stdout
+
+
+def test_shell_opens_where_the_models_command_is_found(workdir: Path, tao_hf) -> None:
+    for context in ("pytorch", "deploy"):
+        done = subprocess.run(
+            [*BARE, str(workdir / "tao-hf"), "shell", context],
+            env={**os.environ, "TAO_HF_PYTHON": sys.executable, "SHELL": "/bin/sh"},
+            input=f"command -v {MODEL}; pwd; exit 3\n", capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 3
+        assert done.stdout.split() == [str(workdir / ".tao-hf/bin" / context / MODEL), str(workdir / f"tao-{context}")]
+    assert tao_hf("shell", "inspect").returncode == 2
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -144,7 +189,11 @@ def test_a_failing_test_ends_with_1_and_a_report(workdir: Path, tao_hf) -> None:
         (["--full", "--set", "train.num_epochs"], "key=value"),
         (["--full", "--set", "results_dir=/x"], "results_dir is decided"),
         (["--full", "--data", "/nowhere"], "no readable classes.txt"),
-        (["--full", "--precision", "FP8"], "invalid choice"),
+        (["--data", "/nowhere"], "add --full"),
+        (["--steps", "17,x"], "no step 'x'; the steps are 16,"),
+        (["--steps", "17-19", "--set", "train.num_epochs=1"], "add it to --steps"),
+        (["--resume", "--full"], "leave out the other options"),
+        (["--resume"], "not tested yet"),
     ],
 )
 def test_wrong_arguments_end_with_2_before_anything_runs(workdir: Path, tao_hf, args: list[str], said: str) -> None:
@@ -196,7 +245,17 @@ def test_ctrl_c_stops_the_running_command_and_leaves_a_report(
     finally:
         child.kill()
     assert child.returncode == 130
-    assert "interrupted" in shown.splitlines()[-1] and "Traceback" not in shown
+    assert "interrupted" in shown.splitlines()[-1] and "--resume" in shown.splitlines()[-1]
+    assert "Traceback" not in shown
     report = json.loads((workdir / f".tao-hf/{MODEL}/report.json").read_text(encoding="utf-8"))
-    assert (report["steps"][0]["status"], report["steps"][0]["reason"]) == ("failed", "interrupted by the person")
-    assert {step["reason"] for step in report["steps"][1:]} == {"not reached"}
+    ended = {step["id"]: (step["status"], step["reason"]) for step in report["steps"]}
+    assert ended["consistency"] == ("failed", "interrupted by the person")
+    assert ended["17"] == ("skipped", "not reached") and "--full" in ended["22.train"][1]
+    resumed = subprocess.run(
+        [*BARE, str(workdir / "tao-hf"), "test", MODEL, "--resume"],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    report = json.loads((workdir / f".tao-hf/{MODEL}/report.json").read_text(encoding="utf-8"))
+    states = {step["id"]: step["status"] for step in report["steps"]}
+    assert states["consistency"] == states["17"] == "passed", resumed.stderr
+    assert states["22.train"] == "skipped" and "16.origin" not in report["last_run"]

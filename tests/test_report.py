@@ -11,19 +11,24 @@ from tao_hf.errors import UserError
 
 INFO = {"model_name": "tiny_vit", "task_type": "image-classification", "hf_model_id": "acme/tiny-vit"}
 STEPS = [("17", "tao-core tests"), ("22.train", "Train"), ("23", "Native against deployed")]
+FIGURES = {
+    "native": {"top_1_accuracy": 0.95, "loss": 0.2},
+    "deployed": {"top_1_accuracy": 0.95},
+    "fp32": {"images": 360, "agreement": 0.9972, "max_abs_diff": 2.5e-6, "precision": "FP32"},
+    "fp16": {"images": 360, "agreement": 0.9861, "max_abs_diff": 1.5e-3, "precision": "FP16"},
+}
 
 
 @pytest.fixture
 def fresh() -> dict:
-    return report.new_report(INFO, "local", ["tensorrt", "eff"], STEPS, "FP32")
+    return report.new_report(INFO, "local", ["tensorrt", "eff"], STEPS, "full")
 
 
 def finish(result: dict) -> dict:
     report.set_step(result, "17", "passed", seconds=1.234, reason="3 tests passed", log=".tao-hf/tiny_vit/logs/17.log")
     report.set_step(result, "22.train", "passed", seconds=60, log=".tao-hf/tiny_vit/logs/22.train.log")
     report.set_step(result, "23", "passed", seconds=0.1)
-    result["metrics"] = {"native": {"top_1_accuracy": 0.95, "loss": 0.2}, "deployed": {"top_1_accuracy": 0.95}}
-    result["cross_check"] = {"images": 360, "agreement": 0.9972, "max_abs_diff": 2.5e-6, "precision": "FP32"}
+    report.set_figures(result, FIGURES)
     return result
 
 
@@ -35,14 +40,21 @@ def test_the_keys_are_those_of_the_contract(fresh: dict, tmp_path: Path) -> None
         "task_type",
         "hf_model_id",
         "runtime",
+        "level",
+        "data",
+        "settings",
         "stand_ins",
         "steps",
         "metrics",
         "cross_check",
+        "cross_check_fp16",
+        "last_run",
     ]
-    assert all(list(step) == ["id", "title", "status", "seconds", "reason", "log"] for step in stored["steps"])
+    keys = ["id", "title", "status", "seconds", "reason", "log", "advice"]
+    assert all(list(step) == keys for step in stored["steps"])
     assert set(stored["metrics"]) == {"native", "deployed"}
-    assert set(stored["cross_check"]) == {"images", "agreement", "max_abs_diff", "precision"}
+    for check in ("cross_check", "cross_check_fp16"):
+        assert set(stored[check]) == {"images", "agreement", "max_abs_diff", "precision"}
     assert report.load(tmp_path) == stored
 
 
@@ -72,6 +84,40 @@ def test_one_failed_step_is_the_verdict(fresh: dict) -> None:
     assert "FAILED (2 passed, 1 failed)" in report.summary_table(fresh)
 
 
+def test_figures_come_back_as_they_were_recorded_and_those_left_out_are_emptied(fresh: dict) -> None:
+    assert {name: figure["images"] for name, figure in report.figures_of(fresh).items()} == {"fp32": None, "fp16": None}
+    report.set_figures(fresh, FIGURES)
+    assert report.figures_of(fresh) == FIGURES
+    report.set_figures(fresh, {"native": FIGURES["native"]})
+    assert fresh["metrics"] == {"native": FIGURES["native"], "deployed": None}
+    assert fresh["cross_check_fp16"]["images"] is None and fresh["cross_check_fp16"]["precision"] == "FP16"
+
+
+def test_what_failed_or_was_kept_from_running_is_unfinished(fresh: dict) -> None:
+    assert report.unfinished(fresh) == ["17", "22.train", "23"]
+    report.set_step(fresh, "17", "passed")
+    report.set_step(fresh, "22.train", "failed", reason="exit code 1")
+    report.set_step(fresh, "23", "skipped", reason="no GPU")
+    assert report.unfinished(fresh) == ["22.train"]
+    report.set_step(fresh, "23", "skipped", reason="needs Train (22.train), which failed")
+    assert report.unfinished(fresh) == ["22.train", "23"]
+    fresh["last_run"] = ["17"]
+    assert report.succeeded(fresh)
+    fresh["last_run"] = ["17", "23"]
+    assert not report.succeeded(fresh)
+
+
+def test_advice_is_in_the_report_that_people_read(fresh: dict) -> None:
+    advice = {"symptom": "Out | of memory", "cause": "The batch is too large.", "fix": "Lower dataset.batch_size."}
+    report.set_step(fresh, "22.train", "failed", reason="exit code 1", advice=advice)
+    text = report.markdown(fresh)
+    assert "- **Train**: Out \\| of memory" in text
+    assert "likely cause: The batch is too large." in text and "fix: Lower dataset.batch\\_size." in text
+    report.set_step(fresh, "22.train", "passed")
+    assert "likely cause" not in report.markdown(fresh)
+    assert fresh["steps"][1]["advice"] is None
+
+
 def test_a_write_that_fails_leaves_the_old_report(fresh: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report.save(fresh, tmp_path)
     before = (tmp_path / "report.json").read_bytes()
@@ -93,6 +139,9 @@ def test_the_readable_report_says_what_ran_on_stand_ins_and_how_far_apart_the_si
     assert "[17.log](<logs/17.log>)" in text
     assert "| top\\_1\\_accuracy | 0.9500 | 0.9500 |" in text and "| loss | 0.2000 | – |" in text
     assert "360 images at FP32" in text and "99.72%" in text and "2.5e-06" in text
+    assert "360 images at FP16" in text and "98.61%" in text and "0.0015" in text
+    table = report.summary_table(fresh)
+    assert "(FP32, 360 images): 99.72%" in table and "(FP16, 360 images): 98.61%" in table
     real = report.markdown({**fresh, "stand_ins": []})
     assert "no stand-in was used" in real
 
@@ -113,6 +162,8 @@ def test_a_report_that_is_not_one_counts_as_none(tmp_path: Path) -> None:
     for text in ("{", "[]", "{}"):
         (tmp_path / "report.json").write_text(text, encoding="utf-8")
         assert report.load(tmp_path) is None
+    (tmp_path / "report.json").write_text('{"steps": []}', encoding="utf-8")
+    assert report.load(tmp_path) and report.load_whole(tmp_path) is None, "written by an earlier version"
 
 
 def test_the_table_says_once_why_many_steps_were_skipped(fresh: dict) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import math
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_runtime import FakeRuntime, Reply
-from tao_hf import runner
+from tao_hf import plan, records, runner
+from tao_hf.docker import engine, images
 from tao_hf.errors import UserError
-from tao_hf.steps import STEPS
+from tao_hf.steps import STEPS, selection
+from tao_hf.steps.consistency import CONSISTENCY
 from tao_hf.steps.inputs import check_data, check_settings
-from tao_hf.steps.job import Command, Job, Step, StepError
+from tao_hf.steps.job import HOST, Command, Job, Step, StepError
 
 MODEL = "tiny_vit"
 INFO: dict[str, Any] = {
@@ -25,31 +28,39 @@ INFO: dict[str, Any] = {
     "num_labels": 1000,
     "image_size": [24, 32],
     "channels": 3,
-    "files": [f"tao-core/{MODEL}.py", f"tao-deploy/{MODEL}.py", f"tao-deploy/{MODEL}.yaml", "tao-core/deleted.py"],
+    "files": [
+        f"tao-core/{MODEL}.py",
+        f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/entrypoint/{MODEL}.py",
+        f"tao-deploy/nvidia_tao_deploy/cv/{MODEL}/entrypoint/{MODEL}.py",
+        f"tao-deploy/nvidia_tao_deploy/cv/{MODEL}/specs/evaluate.yaml",
+        "tao-core/deleted.py",
+    ],
 }
+CORE_FILE, PYTORCH_FILE, DEPLOY_FILE, DEPLOY_SPEC = INFO["files"][:4]
 TEST_IMAGES = 6
 
 
 @pytest.fixture
 def workdir(tmp_path: Path) -> Path:
-    """Return a working directory that holds a model's record and two Python files of it."""
+    """Return a working directory that holds a model's record and its files, less one."""
     home = tmp_path / ".tao-hf" / MODEL
     home.mkdir(parents=True)
     (home / "model.json").write_text(json.dumps(INFO), encoding="utf-8")
-    for name in INFO["files"][:3]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in INFO["files"][:4]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path
 
 
-def step(
-    step_id: str, *, needs: tuple[str, ...] = (), quick: bool = True, gate: Callable[[Job], str] | None = None
-) -> Step:
-    """Return a step that runs one command named like it."""
+def step(step_id: str, *, gate: Callable[[Job], str] | None = None, **fields: Any) -> Step:
+    """Return a step that runs one command named like it, quick unless `fields` say otherwise."""
     return Step(
-        step_id, f"Step {step_id}", "pytorch", lambda job: [Command([f"run-{step_id}"])], gate or (lambda job: "fine"),
-        needs, quick,
-    )  # fmt: skip
+        id=step_id,
+        title=f"Step {step_id}",
+        commands=lambda job: [Command([f"run-{step_id}"])],
+        gate=gate or (lambda job: "fine"),
+        **{"context": "pytorch", "quick": True, **fields},
+    )
 
 
 def run(workdir: Path, steps: list[Step], replies: dict[str, Reply], level: str = "full") -> dict[str, Any]:
@@ -69,8 +80,8 @@ def test_a_failing_step_takes_its_dependants_with_it_and_nothing_else(workdir: P
     steps = [step("a"), step("b", needs=("a",)), step("c", needs=("b",)), step("d")]
     found = outcome(run(workdir, steps, {"run-a": Reply(3, ["one", "ValueError: too short", "bye"])}))
     assert found["a"] == ("failed", "exit code 3: ValueError: too short")
-    assert found["b"] == ("skipped", "needs a (a), which failed")
-    assert found["c"] == ("skipped", "needs b (b), which was skipped")
+    assert found["b"] == ("skipped", "needs Step a (a), which failed")
+    assert found["c"] == ("skipped", "needs Step b (b), which was skipped")
     assert found["d"] == ("passed", "fine")
 
 
@@ -91,7 +102,7 @@ def test_the_log_of_every_step_is_kept_whole_and_its_end_is_shown_on_failure(
 def test_the_quick_level_names_the_steps_it_leaves_out(workdir: Path) -> None:
     found = outcome(run(workdir, [step("a"), step("b", quick=False)], {}, level="quick"))
     assert found["a"][0] == "passed"
-    assert found["b"] == ("skipped", runner.NOT_QUICK)
+    assert found["b"] == ("skipped", plan.NOT_QUICK)
 
 
 def test_exit_code_0_without_the_artifact_is_a_failure(workdir: Path) -> None:
@@ -110,7 +121,7 @@ def test_an_earlier_runs_results_do_not_pass_for_this_ones(workdir: Path) -> Non
     logs = workdir / ".tao-hf" / MODEL / "logs"
     logs.mkdir()
     (logs / "consistency.json").write_text('{"findings": [{"title": "x", "ok": true}]}', encoding="utf-8")
-    found = outcome(run(workdir, [STEPS[0]], {"consistency.py": Reply(0)}))
+    found = outcome(run(workdir, [CONSISTENCY], {"consistency.py": Reply(0)}))
     assert found["consistency"] == ("failed", "the list of findings is missing or empty: consistency.json")
 
 
@@ -143,7 +154,7 @@ def test_the_report_is_on_disk_after_every_step(workdir: Path) -> None:
 
 def test_a_runtime_of_its_own_is_closed_even_when_interrupted(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeRuntime(workdir, {"run-a": KeyboardInterrupt()})
-    monkeypatch.setattr(runner, "get_runtime", lambda kind: fake)
+    monkeypatch.setattr(runner, "get_runtime", lambda kind, root: fake)
     with pytest.raises(KeyboardInterrupt):
         runner.run_tests(workdir, MODEL, "full", steps=[step("a")])
     assert fake.closed
@@ -166,7 +177,277 @@ def test_an_unknown_model_is_refused_with_the_ones_there_are(workdir: Path) -> N
     with pytest.raises(UserError, match=r"no model 'other'.*tiny_vit"):
         runner.run_tests(workdir, "other", "quick", runtime=FakeRuntime(workdir))
     with pytest.raises(UserError, match="no model"):
-        runner.load_model(workdir, "../tiny_vit")
+        records.load_model(workdir, "../tiny_vit")
+
+
+# ---------------------------------------------------------------- which steps run
+
+
+def again(workdir: Path, steps: list[Step], replies: dict[str, Reply], *selected: str, **options: Any) -> tuple:
+    """Run selected made-up steps; return the report and the commands that ran."""
+    fake = FakeRuntime(workdir, replies, **options)
+    report = runner.run_tests(workdir, MODEL, "quick", runtime=fake, steps=steps, selected=selected)
+    return report, [argv[0] for _, argv, _ in fake.calls]
+
+
+def test_selected_steps_run_whatever_the_level_and_the_others_stay_as_they_were(workdir: Path) -> None:
+    steps = [step("a"), step("b"), step("c", quick=False)]
+    run(workdir, steps, {"run-a": Reply(1, ["ValueError: x"])}, level="quick")
+    report, calls = again(workdir, steps, {}, "c")
+    assert calls == ["run-c"] and report["last_run"] == ["c"]
+    assert {entry["id"]: entry["status"] for entry in report["steps"]} == {"a": "failed", "b": "passed", "c": "passed"}
+    assert outcome(report)["a"] == ("failed", "exit code 1: ValueError: x")
+    assert report["level"] == "quick"
+
+
+def test_selected_steps_of_a_model_that_was_never_tested(workdir: Path) -> None:
+    report, _ = again(workdir, [step("a"), step("b")], {}, "b")
+    assert outcome(report) == {"a": ("skipped", plan.NOT_SELECTED), "b": ("passed", "fine")}
+    assert report["level"] == "selected"
+
+
+def test_a_need_that_passed_last_time_is_fulfilled_and_one_that_did_not_says_what_to_run(workdir: Path) -> None:
+    steps = [step("a"), step("b", needs=("a",)), step("c", needs=("b",))]
+    report, calls = again(workdir, steps, {}, "c")
+    reason = f"needs Step b (b), which has not passed: run ./tao-hf test {MODEL} --steps a,b,c"
+    assert outcome(report)["c"] == ("skipped", reason) and calls == []
+    again(workdir, steps, {}, "a", "b")
+    report, calls = again(workdir, steps, {}, "c")
+    assert outcome(report)["c"] == ("passed", "fine") and calls == ["run-c"]
+
+
+def test_what_passed_in_another_runtime_does_not_count(workdir: Path) -> None:
+    steps = [step("a"), step("b", needs=("a",))]
+    again(workdir, steps, {}, "a")
+    report, calls = again(workdir, steps, {}, "b", kind="docker")
+    assert outcome(report)["b"][0] == "skipped" and calls == []
+
+
+def test_preconditions_run_along_until_they_have_passed(workdir: Path) -> None:
+    first, second = step("p", precondition=True), step("q", needs=("p",), precondition=True)
+    steps = [first, second, step("a", needs=("q",)), step("b")]
+    assert again(workdir, steps, {}, "b")[1] == ["run-b"]
+    report, calls = again(workdir, steps, {"run-q": Reply(1)}, "a")
+    assert calls == ["run-p", "run-q"] and report["last_run"] == ["p", "q", "a"]
+    assert outcome(report)["a"] == ("skipped", "needs Step q (q), which failed")
+    assert again(workdir, steps, {}, "a")[1] == ["run-q", "run-a"]
+    assert again(workdir, steps, {}, "a")[1] == ["run-a"]
+
+
+def test_an_optional_step_runs_only_when_it_is_selected(workdir: Path) -> None:
+    steps = [step("a"), step("z", optional=True)]
+    assert outcome(run(workdir, steps, {}))["z"] == ("skipped", f"optional: ./tao-hf test {MODEL} --steps z")
+    assert outcome(again(workdir, steps, {}, "z")[0])["z"] == ("passed", "fine")
+
+
+def test_steps_about_containers_mean_nothing_elsewhere_and_keep_nothing_from_running(workdir: Path) -> None:
+    steps = [step("a", docker_only=True), step("b", needs=("a",))]
+    assert outcome(run(workdir, steps, {})) == {"a": ("skipped", plan.NO_CONTAINERS), "b": ("passed", "fine")}
+    report, calls = again(workdir, steps, {}, "a")
+    assert outcome(report)["a"] == ("skipped", plan.NO_CONTAINERS) and calls == []
+    report, calls = again(workdir, steps, {"run-a": Reply(1)}, "a", "b", kind="docker")
+    assert calls == ["run-a"] and outcome(report)["b"] == ("skipped", "needs Step a (a), which failed")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "standing_in", "runs"), [(False, (), False), (True, (), True), (False, ("tensorrt",), True)]
+)
+def test_tensorrt_needs_a_gpu_or_the_stand_in(workdir: Path, gpu: bool, standing_in: tuple, runs: bool) -> None:
+    steps = [step("a"), step("b", needs_gpu=True), step("c", needs=("a", "b"), needs_gpu=True), step("d", needs=("a",))]
+    fake = FakeRuntime(workdir, gpu=gpu, standing_in=standing_in)
+    found = outcome(runner.run_tests(workdir, MODEL, "full", runtime=fake, steps=steps))
+    expected = ("passed", "fine") if runs else ("skipped", plan.NO_GPU)
+    assert plan.NO_GPU.startswith("no GPU")
+    assert found == {"a": ("passed", "fine"), "b": expected, "c": expected, "d": ("passed", "fine")}
+
+
+def test_a_runtime_that_cannot_tell_its_stand_ins_fails_the_step_not_the_run(workdir: Path) -> None:
+    class Broken(FakeRuntime):
+        def stand_ins(self, workdir: Path) -> list[str]:
+            raise UserError("The image is not there.")
+
+    steps = [step("a", context=HOST), step("b"), step("c", needs_gpu=True), step("d", context=HOST)]
+    found = outcome(runner.run_tests(workdir, MODEL, "full", runtime=Broken(workdir), steps=steps))
+    assert found["b"] == found["c"] == ("failed", "The image is not there.")
+    assert found["a"][0] == found["d"][0] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("17", "17"),
+        ("17-19", "17 18 19"),
+        ("16", "16 16.origin"),
+        ("16-17", "16 16.origin 17"),
+        ("23.fp16, 22.train", "22.train 23.fp16"),
+        ("23", "23 23.fp16"),
+        ("consistency,25", "consistency 25"),
+        ("20-22.train", None),
+        ("26", None),
+        ("18-17", None),
+        ("", None),
+        ("17,", None),
+        ("17..19", None),
+        ("-1", None),
+    ],
+)
+def test_what_a_list_of_steps_means(text: str, ids: str | None) -> None:
+    if ids is None:
+        with pytest.raises(UserError, match=r"no step .*; the steps are 16, 16\.origin, consistency"):
+            selection.parse(text, STEPS)
+    else:
+        assert selection.parse(text, STEPS) == ids.split()
+
+
+def test_22_means_the_whole_chain_and_every_step_stands_behind_what_it_needs() -> None:
+    assert selection.parse("22", STEPS) == [step.id for step in STEPS if step.id.startswith("22.")]
+    ids = [step.id for step in STEPS]
+    assert len(set(ids)) == len(ids)
+    assert all(ids.index(need) < ids.index(step.id) for step in STEPS for need in step.needs)
+
+
+# ---------------------------------------------------------------- going on after a failure
+
+
+def test_resume_runs_what_failed_and_what_was_not_reached_with_the_same_data_and_settings(workdir: Path) -> None:
+    data = workdir / "data"
+    for name in ("train", "val", "test"):
+        (data / name).mkdir(parents=True)
+    (data / "classes.txt").write_text("cat\ndog\n", encoding="utf-8")
+    seen: list[tuple] = []
+
+    def note(job: Job) -> str:
+        seen.append((job.data, job.settings))
+        return "fine"
+
+    steps = [step("a"), step("b", quick=False), step("c", needs=("b",), gate=note), step("d", optional=True)]
+    fake = FakeRuntime(workdir, {"run-b": Reply(1)})
+    runner.run_tests(workdir, MODEL, "full", data, ["train.num_epochs=2"], runtime=fake, steps=steps)
+    fake = FakeRuntime(workdir)
+    report = runner.resume(workdir, MODEL, runtime=fake, steps=steps)
+    assert [argv[0] for _, argv, _ in fake.calls] == ["run-b", "run-c"]
+    assert seen == [(data, ("train.num_epochs=2",))]
+    assert (report["level"], report["data"], report["settings"]) == ("full", str(data), ["train.num_epochs=2"])
+    assert {entry["status"] for entry in report["steps"][:3]} == {"passed"}
+    assert runner.resume(workdir, MODEL, runtime=FakeRuntime(workdir), steps=steps) is None
+
+
+def test_resume_after_ctrl_c_in_a_quick_test_stays_quick(workdir: Path) -> None:
+    steps = [step("a"), step("b"), step("c", quick=False), step("d")]
+    with pytest.raises(KeyboardInterrupt):
+        run(workdir, steps, {"run-b": KeyboardInterrupt()}, level="quick")
+    fake = FakeRuntime(workdir)
+    found = outcome(runner.resume(workdir, MODEL, runtime=fake, steps=steps))
+    assert [argv[0] for _, argv, _ in fake.calls] == ["run-b", "run-d"]
+    assert found["c"] == ("skipped", plan.NOT_QUICK)
+
+
+def test_resume_without_a_test_or_with_one_of_another_runtime_is_refused(workdir: Path) -> None:
+    with pytest.raises(UserError, match="not tested yet"):
+        runner.resume(workdir, MODEL)
+    run(workdir, [step("a")], {"run-a": Reply(1)})
+    (workdir / ".tao-hf" / "workdir.json").write_text(json.dumps({"runtime": "docker"}), encoding="utf-8")
+    with pytest.raises(UserError, match="ran with runtime=local"):
+        runner.resume(workdir, MODEL)
+
+
+def test_figures_of_steps_that_run_again_are_forgotten_and_the_others_are_kept(workdir: Path) -> None:
+    def measure(name: str, value: float) -> Callable[[Job], str]:
+        def gate(job: Job) -> str:
+            job.figures[name] = {"top_1_accuracy": value}
+            return "fine"
+
+        return gate
+
+    steps = [
+        step("a", gate=measure("native", 0.5), figure="native"),
+        step("b", gate=measure("deployed", 0.5), figure="deployed"),
+    ]
+    run(workdir, steps, {})
+    report, _ = again(workdir, steps, {"run-b": Reply(1)}, "b")
+    assert report["metrics"] == {"native": {"top_1_accuracy": 0.5}, "deployed": None}
+
+
+def test_logs_of_an_earlier_test_do_not_stay_beside_a_new_one(workdir: Path) -> None:
+    old = workdir / ".tao-hf" / MODEL / "logs" / "22.train.log"
+    old.parent.mkdir()
+    old.write_text("old", encoding="utf-8")
+    again(workdir, [step("a")], {}, "a")
+    assert old.exists()
+    run(workdir, [step("a")], {})
+    assert not old.exists()
+
+
+# ---------------------------------------------------------------- what a person is told
+
+
+def test_a_known_failure_is_explained_on_the_terminal_and_in_the_report(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["the container was stopped from outside (killed, or out of memory)"]
+    report = run(workdir, [step("a"), step("b")], {"run-a": Reply(137, lines), "run-b": Reply(1, ["something else"])})
+    known, unknown = report["steps"]
+    assert set(known["advice"]) == {"symptom", "cause", "fix"} and unknown["advice"] is None
+    shown = capsys.readouterr().err
+    assert f"likely cause: {known['advice']['cause']}" in shown and f"fix: {known['advice']['fix']}" in shown
+    assert shown.count("likely cause") == 1
+    assert known["advice"]["fix"].split("`")[0] in (workdir / f".tao-hf/{MODEL}/report.md").read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- images, on an engine that is played
+
+
+@pytest.fixture
+def engine_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that sets which images there are and what released packages each holds."""
+
+    def play(**held: list[str]) -> None:
+        named = {engine.prepared(component): packages for component, packages in held.items()}
+        monkeypatch.setattr(engine, "has_image", lambda image: image in named)
+        monkeypatch.setattr(images, "released_packages", lambda image: named[image])
+
+    return play
+
+
+def images_step(workdir: Path) -> tuple[str, str]:
+    """Run step 16 alone, in a Docker runtime that is played; return its status and reason."""
+    report, _ = again(workdir, list(STEPS), {}, "16", kind="docker")
+    return outcome(report)["16"]
+
+
+def test_prepared_images_pass(workdir: Path, engine_with: Callable[..., None]) -> None:
+    engine_with(pytorch=[], deploy=[], dataservices=[])
+    status, reason = images_step(workdir)
+    assert status == "passed" and "tao-dataservices-base" in reason
+    engine_with(pytorch=[], deploy=[])
+    status, reason = images_step(workdir)
+    assert status == "passed" and "dataservices" not in reason
+
+
+def test_a_missing_image_says_how_to_make_it_and_keeps_the_rest_from_running(
+    workdir: Path, engine_with: Callable[..., None]
+) -> None:
+    engine_with(deploy=[])
+    fake = FakeRuntime(workdir, kind="docker")
+    found = outcome(runner.run_tests(workdir, MODEL, "full", runtime=fake))
+    assert found["16"][0] == "failed" and "./tao-hf phase0 --pytorch-image" in found["16"][1]
+    assert {status for step_id, (status, _) in found.items() if step_id != "16"} == {"skipped"}
+    assert fake.calls == []
+
+
+def test_a_released_package_in_an_image_is_named(workdir: Path, engine_with: Callable[..., None]) -> None:
+    engine_with(pytorch=[], deploy=["nvidia-tao-deploy 7.0.1"])
+    status, reason = images_step(workdir)
+    assert status == "failed" and "nvidia-tao-deploy 7.0.1" in reason and "phase0" in reason
+
+
+def test_the_origin_of_tao_core_is_proved_in_both_contexts_and_as_installed_only_in_containers(workdir: Path) -> None:
+    for kind in ("local", "docker"):
+        fake = FakeRuntime(workdir, kind=kind)
+        runner.run_tests(workdir, MODEL, "full", runtime=fake, steps=[step for step in STEPS if step.id == "16.origin"])
+        proofs = [(context, argv[2:]) for context, argv, _ in fake.calls if argv[1].endswith("origin.py")]
+        options = ["/workspace", MODEL, *(["--installed"] if kind == "docker" else [])]
+        assert proofs == [("pytorch", options), ("deploy", options)]
 
 
 # ---------------------------------------------------------------- the steps themselves, on a runtime that plays TAO
@@ -192,7 +473,12 @@ class PlayedTao:
             "inference": Reply(effect=lambda: self.predictions("inference")),
             "inference.yaml": Reply(effect=lambda: self.predictions("trt_inference")),
             "evaluate.yaml": Reply(effect=lambda: self.metrics("trt_evaluate")),
-            "crosscheck.py": Reply(effect=self.compared),
+            "engine_fp16": Reply(effect=lambda: self.write(self.results / f"trt/{MODEL}_fp16.engine", "engine")),
+            "inference_fp16.yaml": Reply(effect=lambda: self.predictions("trt_inference_fp16")),
+            "23.json": Reply(effect=self.compared),
+            "23.fp16.json": Reply(effect=lambda: self.compared("23.fp16", precision="FP16", max_abs_diff=1e-3)),
+            "21-tao-pytorch": Reply(effect=lambda: self.wheel("tao-pytorch")),
+            "21-tao-deploy": Reply(effect=lambda: self.wheel("tao-deploy")),
         }
 
     @staticmethod
@@ -224,12 +510,30 @@ class PlayedTao:
             rows = [[f"{index % TEST_IMAGES}.png", 1, 2, "class_1", 0.7] for index in range(count)]
             csv.writer(file).writerows([["img_name", "class_0", "class_1", "pred_label", "pred_score"], *rows])
 
-    def compared(self, **more: object) -> None:
+    def wheel(
+        self, clone: str, without: str = "", command: str = "", broken: bool = False, **record: object
+    ) -> None:
+        """Write a clone's wheel with the model in it, less what ends with or names `without`, and the record of it."""
+        package, dist = clone.replace("tao-", "nvidia_tao_"), self.runtime.workdir / clone / "dist"
+        dist.mkdir(parents=True, exist_ok=True)
+        name = f"{package}-7.0.1-py3-none-any.whl"
+        self.write(self.logs / f"21-{clone}.json", json.dumps({"wheel": name, "reason": "", **record}))
+        target = command or f"{package}.cv.{MODEL}.entrypoint.{MODEL}:main"
+        entries = ["[console_scripts]", "other=x:main", *([] if without == MODEL else [f"{MODEL} = {target}"])]
+        with zipfile.ZipFile(dist / name, "w") as archive:
+            archive.writestr(f"{package}-7.0.1.dist-info/entry_points.txt", "\n".join(entries))
+            for file in INFO["files"]:
+                if file.startswith(f"{clone}/") and not (without and file.endswith(without)):
+                    archive.writestr(file.removeprefix(f"{clone}/"), "")
+        if broken:
+            (dist / name).write_text("no zip", encoding="utf-8")
+
+    def compared(self, step_id: str = "23", **more: object) -> None:
         """Write the comparison's JSON."""
         result = {
             "images": TEST_IMAGES, "agreement": 1.0, "max_abs_diff": 1e-6, "precision": "FP32", "problems": [],
         }  # fmt: skip
-        self.write(self.logs / "23.json", json.dumps({**result, **more}))
+        self.write(self.logs / f"{step_id}.json", json.dumps({**result, **more}))
 
 
 FINDINGS = json.dumps({"findings": [{"item": "x", "title": "All agree", "ok": True, "detail": ""}]})
@@ -249,7 +553,8 @@ def run_all(tao: PlayedTao, **kwargs: Any) -> dict[str, Any]:
 
 def test_the_whole_chain_passes_through_the_models_own_commands_in_their_contexts(tao: PlayedTao) -> None:
     report = run_all(tao)
-    assert {step: status for step, (status, _) in outcome(report).items()} == {step.id: "passed" for step in STEPS}
+    expected = {step.id: "skipped" if step.docker_only else "passed" for step in STEPS}
+    assert {step: status for step, (status, _) in outcome(report).items()} == expected
     chain = [(context, argv[:2]) for context, argv, _ in tao.runtime.calls if argv[0] == MODEL]
     assert chain == [
         ("pytorch", [MODEL, "train"]),
@@ -259,6 +564,8 @@ def test_the_whole_chain_passes_through_the_models_own_commands_in_their_context
         ("deploy", [MODEL, "gen_trt_engine"]),
         ("deploy", [MODEL, "inference"]),
         ("deploy", [MODEL, "evaluate"]),
+        ("deploy", [MODEL, "gen_trt_engine"]),
+        ("deploy", [MODEL, "inference"]),
     ]
     assert report["metrics"] == {
         "native": {"top_1_accuracy": 0.9, "num_images": TEST_IMAGES, "loss": 0.1},
@@ -267,6 +574,7 @@ def test_the_whole_chain_passes_through_the_models_own_commands_in_their_context
     assert report["cross_check"] == {
         "images": TEST_IMAGES, "agreement": 1.0, "max_abs_diff": 1e-6, "precision": "FP32",
     }  # fmt: skip
+    assert report["cross_check_fp16"] == {**report["cross_check"], "max_abs_diff": 1e-3, "precision": "FP16"}
 
 
 def test_no_command_names_a_path_of_the_host(tao: PlayedTao) -> None:
@@ -279,7 +587,7 @@ def test_no_command_names_a_path_of_the_host(tao: PlayedTao) -> None:
 def test_lint_sees_the_generated_files_that_are_still_there_each_in_its_context(tao: PlayedTao) -> None:
     run_all(tao)
     linted = {context: argv[2:] for context, argv, _ in tao.runtime.calls if argv[1:2] == [tao_tool("lint.py")]}
-    assert linted == {"pytorch": [f"tao-core/{MODEL}.py"], "deploy": [f"tao-deploy/{MODEL}.py"]}
+    assert linted == {"pytorch": [CORE_FILE, PYTORCH_FILE], "deploy": [DEPLOY_FILE]}
 
 
 def tao_tool(name: str) -> str:
@@ -289,11 +597,14 @@ def tao_tool(name: str) -> str:
 
 def test_the_person_s_settings_reach_the_specs_as_they_are(tao: PlayedTao) -> None:
     settings = ["train.num_epochs=3", "model.head.topk=[1, 3]", "wandb.name=two words"]
-    run_all(tao, overrides=settings, precision="FP16")
+    run_all(tao, overrides=settings)
     job = json.loads((tao.results / "specs.json").read_text(encoding="utf-8"))
     assert job["settings"] == settings
     values = {Path(spec["out"]).stem: spec["values"] for spec in job["specs"]}
-    assert values["gen_trt_engine"]["gen_trt_engine.tensorrt.data_type"] == "FP16"
+    assert values["gen_trt_engine"]["gen_trt_engine.tensorrt.data_type"] == "FP32"
+    assert values["gen_trt_engine_fp16"]["gen_trt_engine.tensorrt.data_type"] == "FP16"
+    assert values["inference_fp16"]["inference.trt_engine"].endswith(f"/trt/{MODEL}_fp16.engine")
+    assert values["inference_fp16"]["inference.results_dir"].endswith("/trt_inference_fp16")
     assert (
         values["experiment_spec"]["dataset.num_classes"] == 4
     )  # of 1000: the dataset is synthetic
@@ -336,7 +647,22 @@ def test_a_full_run_starts_from_nothing_or_training_would_resume(tao: PlayedTao)
             "22.trt_evaluate",
             "no metric in common",
         ),
-        ("crosscheck.py", lambda tao: tao.compared(problems=["only 50% agree"]), "23", "only 50% agree"),
+        ("23.json", lambda tao: tao.compared(problems=["only 50% agree"]), "23", "only 50% agree"),
+        ("23.fp16.json", lambda tao: tao.compared("23.fp16", problems=["too far"]), "23.fp16", "too far"),
+        ("engine_fp16", lambda tao: None, "23.fp16", "FP16 engine is missing"),
+        ("inference_fp16.yaml", lambda tao: tao.predictions("trt_inference_fp16", 1), "23.fp16", "1 rows (1 images)"),
+        ("21-tao-pytorch", lambda tao: None, "21", "record of the tao-pytorch wheel is missing"),
+        ("21-tao-deploy", lambda tao: tao.wheel("tao-deploy", wheel="x.whl"), "21", "tao-deploy wheel is missing"),
+        ("21-tao-deploy", lambda tao: tao.wheel("tao-deploy", without=".yaml"), "21", f"such as {DEPLOY_SPEC}"),
+        ("21-tao-deploy", lambda tao: tao.wheel("tao-deploy", without=f"{MODEL}.py"), "21", f"such as {DEPLOY_FILE}"),
+        ("21-tao-pytorch", lambda tao: tao.wheel("tao-pytorch", without=MODEL), "21", f"the console command {MODEL}"),
+        (
+            "21-tao-pytorch",
+            lambda tao: tao.wheel("tao-pytorch", command="nvidia_tao_pytorch.gone:main"),
+            "21",
+            "names nvidia_tao_pytorch.gone:main, which is not in it",
+        ),
+        ("21-tao-pytorch", lambda tao: tao.wheel("tao-pytorch", broken=True), "21", "cannot be read: "),
         ("dataset.py", lambda tao: None, "22.prepare", "no images under"),
     ],
 )
@@ -347,6 +673,27 @@ def test_a_step_whose_artifact_is_wrong_fails_although_its_command_ended_well(
     status, reason = outcome(run_all(tao))[step_id]
     assert status == "failed"
     assert said in reason
+
+
+def test_a_wheel_that_cannot_be_built_without_nvcc_is_said_and_fails_nothing(tao: PlayedTao) -> None:
+    record = json.dumps({"wheel": None, "reason": "no nvcc here"})
+    reply = Reply(effect=lambda: tao.write(tao.logs / "21-tao-pytorch.json", record))
+    tao.runtime.replies["21-tao-pytorch"] = reply
+    status, reason = outcome(run_all(tao))["21"]
+    assert status == "passed"
+    assert "tao-pytorch not built: no nvcc here" in reason and "tao-deploy/dist/" in reason
+
+
+def test_an_earlier_wheel_does_not_pass_for_this_runs(tao: PlayedTao) -> None:
+    run_all(tao)
+    tao.runtime.replies["21-tao-deploy"] = Reply()
+    report = runner.run_tests(tao.runtime.workdir, MODEL, "full", runtime=tao.runtime, selected=["21"])
+    assert outcome(report)["21"][0] == "failed" and "tao-deploy wheel is missing" in outcome(report)["21"][1]
+
+
+def test_a_shell_that_does_not_find_the_command_fails(tao: PlayedTao) -> None:
+    tao.runtime.replies["command -v"] = Reply(127)
+    assert outcome(run_all(tao))["24"] == ("failed", "exit code 127: $ sh -c 'command -v tiny_vit'")
 
 
 def test_failing_tests_are_counted_and_the_first_is_named(tao: PlayedTao) -> None:
@@ -377,8 +724,10 @@ def test_without_a_checkpoint_the_rest_of_the_chain_is_skipped_not_tried(tao: Pl
     tao.runtime.replies["train"] = Reply(1, ["RuntimeError: no memory"])
     found = outcome(run_all(tao))
     assert found["22.train"] == ("failed", "exit code 1: RuntimeError: no memory")
-    rest = [step.id for step in STEPS[STEPS.index(next(s for s in STEPS if s.id == "22.train")) + 1 :]]
+    chain = [step.id for step in STEPS if step.id.startswith(("22.", "23"))]
+    rest = chain[chain.index("22.train") + 1 :]
     assert {found[name][0] for name in rest} == {"skipped"}
+    assert found["24"][0] == "passed"
     assert not [argv for _, argv, _ in tao.runtime.calls if argv[:2] == [MODEL, "export"]]
 
 

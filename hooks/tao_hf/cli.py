@@ -1,4 +1,4 @@
-"""The command line of a working directory: ./tao-hf status, check and test."""
+"""The command line of a working directory: ./tao-hf status, check, test, phase0, shell and clean."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tao_hf import report, runner
+from tao_hf import phase0, records, report, runner
+from tao_hf.docker import leftovers
 from tao_hf.errors import UserError
+from tao_hf.runtime import get_runtime
+from tao_hf.runtime.shims import CLONES
+from tao_hf.steps import STEPS, selection
+from tao_hf.steps.specs import PREPARE
 
 FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 SOURCES = {"present": "yours", "clone": "cloned", "embedded": "embedded"}
@@ -19,7 +24,7 @@ SOURCES = {"present": "yours", "clone": "cloned", "embedded": "embedded"}
 EPILOG = """\
 exit status:
   0  everything that was run passed
-  1  a check or a test failed (the report says which)
+  1  a check or a test failed, or could not be run because of another one (the report says which)
   2  the command itself was wrong, or the working directory cannot be used
 
 A model's report lies in .tao-hf/MODEL/report.md, the log of each step in .tao-hf/MODEL/logs/.
@@ -45,6 +50,30 @@ def _parser() -> argparse.ArgumentParser:
         description="Check that the model's files in tao-core, tao-pytorch and tao-deploy still agree with each other.",
     )
     check.add_argument("model", metavar="MODEL")
+    _add_test(commands)
+    phase0.add_arguments(
+        commands.add_parser(
+            "phase0",
+            help="check this machine and prepare the TAO images",
+            description="Check what the TAO containers need on this machine, pull the TAO images and prepare them.",
+        )
+    )
+    shell = commands.add_parser(
+        "shell",
+        help="open a shell in which the models' commands work",
+        description="Open an interactive shell in the container (or the local runtime) that tests run in.",
+    )
+    shell.add_argument("context", choices=tuple(CLONES))
+    clean = commands.add_parser(
+        "clean",
+        help="remove what interrupted tests left behind",
+        description="List and remove containers, build folders and files of root's that interrupted tests left behind.",
+    )
+    clean.add_argument("--dry-run", action="store_true", help="list only")
+    return parser
+
+
+def _add_test(commands: argparse._SubParsersAction) -> None:
     test = commands.add_parser(
         "test",
         help="run a model's tests and write its report",
@@ -52,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         "the TensorRT engine as well. A full test writes .tao-hf/MODEL/results/ anew.",
     )
     test.add_argument("model", metavar="MODEL")
-    test.add_argument("--full", action="store_true", help="also train, evaluate, export, build and compare")
+    test.add_argument("--full", action="store_true", help="also build wheels, train, evaluate, export and compare")
+    test.add_argument(
+        "--steps", metavar="LIST", help="run these steps alone, such as 17-19,22.train (22: all that begin with 22)"
+    )
+    test.add_argument("--resume", action="store_true", help="go on after the last failure or interruption")
+    test.add_argument("--list", action="store_true", help="list the steps and how each ended last")
     test.add_argument(
         "--data",
         type=Path,
@@ -69,10 +103,6 @@ def _parser() -> argparse.ArgumentParser:
         dest="settings",
         help="settings for --full as in the model's spec, such as train.num_epochs=3",
     )
-    test.add_argument(
-        "--precision", choices=("FP32", "FP16"), default="FP32", help="of the TensorRT engine (default: FP32)"
-    )
-    return parser
 
 
 def main(workdir: Path, argv: Sequence[str]) -> int:
@@ -86,7 +116,13 @@ def main(workdir: Path, argv: Sequence[str]) -> int:
             return status(workdir)
         if args.command == "check":
             return check(workdir, args.model)
-        return test(workdir, args)
+        if args.command == "phase0":
+            return phase0.main(workdir, args)
+        if args.command == "shell":
+            return shell(workdir, args.context)
+        if args.command == "clean":
+            return leftovers.clean(workdir, args.dry_run)
+        return list_steps(workdir, args.model) if args.list else test(workdir, args)
     except UserError as error:
         print(f"tao-hf: {error}", file=sys.stderr)
         return USAGE
@@ -94,13 +130,14 @@ def main(workdir: Path, argv: Sequence[str]) -> int:
         print(f"tao-hf: {error.filename or workdir} cannot be used: {error.strerror or error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        print("tao-hf: interrupted; what was done until then is in the report", file=sys.stderr)
+        hint = f"; go on with ./tao-hf test {args.model} --resume" if args.command == "test" else ""
+        print(f"tao-hf: interrupted{hint}", file=sys.stderr)
         return INTERRUPTED
 
 
 def status(workdir: Path) -> int:
     """Print the models, the repositories and the stand-ins."""
-    names = runner.models(workdir)
+    names = records.models(workdir)
     print(f"{workdir}\n")
     if not names:
         print("  no model yet: run copier copy with this directory as the destination")
@@ -108,11 +145,11 @@ def status(workdir: Path) -> int:
     used: set[str] = set()
     for name in names:
         home = workdir / ".tao-hf" / name
-        info, last = runner.load_model(workdir, name), report.load(home)
+        info, last = records.load_model(workdir, name), report.load(home)
         used.update(last["stand_ins"] if last else ())
         print(f"  {name:<{width}}  {info['task_type']}, from {report.plain(info['hf_model_id'])}")
         print(f"  {'':<{width}}  {_last_verdict(name, last)}")
-    repositories = runner.repositories(workdir)
+    repositories = records.repositories(workdir)
     if repositories:
         print("\n  repository         source    version   branch")
     for name, entry in repositories.items():
@@ -163,11 +200,49 @@ def check(workdir: Path, model: str) -> int:
     return FAILED if broken else FINE
 
 
+def list_steps(workdir: Path, model: str) -> int:
+    """Print every step of a model's test: where it runs, the least test that runs it, and how it ended last."""
+    records.load_model(workdir, model)
+    last = report.load(workdir / ".tao-hf" / model)
+    states = {step["id"]: step["status"] for step in last["steps"]} if last else {}
+    with contextlib.closing(get_runtime(records.runtime_kind(workdir), workdir)) as runtime:
+        docker = runtime.kind == "docker"
+    rows = [("id", "step", "runs in", "test", "last")]
+    for step in STEPS:
+        place = (", ".join(step.images) or "this machine") if docker else "local runtime"
+        if step.docker_only and not docker:
+            place = "–"
+        rows.append((step.id, step.title, place, step.level, states.get(step.id, "–")))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    return FINE
+
+
+def shell(workdir: Path, context: str) -> int:
+    """Open a shell; return its exit status."""
+    with contextlib.closing(get_runtime(records.runtime_kind(workdir), workdir)) as runtime:
+        runtime.prepare()
+        return runtime.shell(context, workdir)
+
+
 def test(workdir: Path, args: argparse.Namespace) -> int:
     """Run the tests of one model and print the summary."""
-    if not args.full and (args.data or args.settings or args.precision != "FP32"):
-        raise UserError("--data, --set and --precision are for the full test; add --full")
-    level = "full" if args.full else "quick"
-    result = runner.run_tests(workdir, args.model, level, args.data, args.settings, args.precision)
+    if args.resume:
+        if args.full or args.steps or args.data or args.settings:
+            raise UserError("--resume goes on with the last test as it was; leave out the other options")
+        result = runner.resume(workdir, args.model)
+        if result is None:
+            print(f"  {args.model}: nothing to go on with, no step of the last test failed or was left out")
+            return FINE
+    else:
+        selected = selection.parse(args.steps, STEPS) if args.steps is not None else None
+        if args.data or args.settings:
+            if selected is not None and PREPARE.id not in selected:
+                raise UserError(f"--data and --set are for the step {PREPARE.id}; add it to --steps")
+            if selected is None and not args.full:
+                raise UserError("--data and --set are for the full test; add --full")
+        level = "full" if args.full else "quick"
+        result = runner.run_tests(workdir, args.model, level, args.data, args.settings, selected=selected)
     print(f"\n{report.summary_table(result)}\n  report: {workdir / '.tao-hf' / args.model / 'report.md'}")
-    return FAILED if report.verdict(result) == "failed" else FINE
+    return FINE if report.succeeded(result) else FAILED

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tao_hf import branches, context, findings_table, gitcmd, host, inspection, phase0, phase2, runner, sources
+from tao_hf import branches, context, findings_table, gitcmd, host, inspection, phase0, phase2, records, sources
 from tao_hf.docker import engine, images
 from tao_hf.errors import UserError
 from tao_hf.model_name import free_name, model_name_problem
@@ -240,7 +240,7 @@ def explore_workspace(
         ``repos`` (where each repository comes from) and ``reference_model`` (TAO's own model for the task).
     """
     workdir = Path(str(dst_path)).absolute()
-    recorded = runner.repositories(workdir)
+    recorded = records.repositories(workdir)
     resolved = {
         name: recorded[name] if _still_the_same(workdir / name, recorded.get(name)) else repo
         for name, repo in sources.resolve(workdir, tao_version, tao_source, base_branch).items()
@@ -356,7 +356,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     if problem:
         raise UserError(problem)
     taken = sources.collisions(answers["workspace"]["repos"], context.generated_files(ROOT, answers["model_name"]))
-    if taken and answers["model_name"] not in runner.models(workdir):
+    if taken and answers["model_name"] not in records.models(workdir):
         raise UserError(f"{taken[0]} is in the repository already: choose another model_name.")
     branches.check(workdir, answers["branch_name"], answers["base_branch"])
     if not conf["pretend"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from tao_hf.cache import write_atomic
 
 MARKS = {"passed": "✓", "failed": "✗", "skipped": "–"}
 STATUSES = tuple(MARKS)
+NOT_REACHED = "not reached"
+NEEDS = "needs "  # how the reason begins when a step was skipped because of another one
 
 
 def plain(text: object) -> str:
@@ -20,7 +22,7 @@ def plain(text: object) -> str:
 
 
 def new_report(
-    info: dict[str, Any], runtime: str, stand_ins: Sequence[str], steps: Sequence[tuple[str, str]], precision: str
+    info: dict[str, Any], runtime: str, stand_ins: Sequence[str], steps: Sequence[tuple[str, str]], level: str
 ) -> dict[str, Any]:
     """Return the report as it stands before the first step: every step skipped because it was not reached.
 
@@ -29,25 +31,55 @@ def new_report(
         runtime: kind of the runtime, "local" or "docker".
         stand_ins: names of the stand-ins that take the place of NVIDIA's packages.
         steps: (id, title) of every step, in order.
-        precision: precision of the TensorRT engine, "FP32" or "FP16".
+        level: "quick", "full", or "selected" when the first test was of selected steps alone.
     """
-    return {
+    report = {
         "model_name": info["model_name"],
         "task_type": info["task_type"],
         "hf_model_id": info["hf_model_id"],
         "runtime": runtime,
+        "level": level,
+        "data": None,
+        "settings": [],
         "stand_ins": sorted(stand_ins),
-        "steps": [
-            {"id": step_id, "title": title, "status": "skipped", "seconds": 0.0, "reason": "not reached", "log": None}
-            for step_id, title in steps
-        ],
+        "steps": [dict.fromkeys(("id", "title", "status", "seconds", "reason", "log", "advice")) for _ in steps],
         "metrics": {"native": None, "deployed": None},
-        "cross_check": {"images": None, "agreement": None, "max_abs_diff": None, "precision": precision},
+        "cross_check": _no_comparison("FP32"),
+        "cross_check_fp16": _no_comparison("FP16"),
+        "last_run": [],
     }
+    for entry, (step_id, title) in zip(report["steps"], steps, strict=True):
+        entry.update(id=step_id, title=title)
+        set_step(report, step_id, "skipped", reason=NOT_REACHED)
+    return report
+
+
+def _no_comparison(precision: str) -> dict[str, Any]:
+    return {"images": None, "agreement": None, "max_abs_diff": None, "precision": precision}
+
+
+def set_figures(report: dict[str, Any], figures: Mapping[str, dict[str, Any]]) -> None:
+    """Record what was measured: "native" and "deployed" metrics, "fp32" and "fp16" comparisons; the rest is emptied."""
+    report["metrics"] = {side: figures.get(side) for side in ("native", "deployed")}
+    report["cross_check"] = figures.get("fp32") or _no_comparison("FP32")
+    report["cross_check_fp16"] = figures.get("fp16") or _no_comparison("FP16")
+
+
+def figures_of(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what `set_figures` recorded."""
+    found = {**report["metrics"], "fp32": report["cross_check"], "fp16": report["cross_check_fp16"]}
+    return {name: dict(figure) for name, figure in found.items() if figure}
 
 
 def set_step(
-    report: dict[str, Any], step_id: str, status: str, *, seconds: float = 0.0, reason: str = "", log: str | None = None
+    report: dict[str, Any],
+    step_id: str,
+    status: str,
+    *,
+    seconds: float = 0.0,
+    reason: str = "",
+    log: str | None = None,
+    advice: dict[str, str] | None = None,
 ) -> None:
     """Record how a step ended.
 
@@ -58,6 +90,7 @@ def set_step(
         seconds: how long it took.
         reason: why it failed or was skipped; for a passed step, what was found (may be empty).
         log: path of the log relative to the working directory, None when the step wrote none.
+        advice: symptom, cause and fix, for a failed step whose log is a known one.
 
     Raises:
         ValueError: unknown status or step, or a failed or skipped step without a reason.
@@ -66,11 +99,26 @@ def set_step(
         raise ValueError(f"unknown status {status!r}")
     if status != "passed" and not reason:
         raise ValueError(f"step {step_id} is {status} and must say why")
-    for entry in report["steps"]:
-        if entry["id"] == step_id:
-            entry.update(status=status, seconds=round(seconds, 2), reason=plain(reason), log=log)
-            return
+    state = {"status": status, "seconds": round(seconds, 2), "reason": plain(reason), "log": log, "advice": advice}
+    step_of(report, step_id).update(state)
+
+
+def step_of(report: dict[str, Any], step_id: str) -> dict[str, Any]:
+    """Return what a report says of a step; ValueError when it has none of that id."""
+    for step in report["steps"]:
+        if step["id"] == step_id:
+            return step
     raise ValueError(f"no step {step_id!r} in the report")
+
+
+def unfinished(report: dict[str, Any]) -> list[str]:
+    """Return the ids of the steps that a run was to run and that did not pass, or were not reached because of that."""
+    return [
+        step["id"]
+        for step in report["steps"]
+        if step["status"] == "failed"
+        or (step["status"] == "skipped" and (step["reason"] == NOT_REACHED or step["reason"].startswith(NEEDS)))
+    ]
 
 
 def verdict(report: dict[str, Any]) -> str:
@@ -79,6 +127,11 @@ def verdict(report: dict[str, Any]) -> str:
     if "failed" in states:
         return "failed"
     return "passed" if "passed" in states else "skipped"
+
+
+def succeeded(report: dict[str, Any]) -> bool:
+    """Tell whether the last run did what it was to do: none of its steps failed or was skipped because of another."""
+    return not set(unfinished(report)) & set(report["last_run"])
 
 
 def save(report: dict[str, Any], folder: Path) -> None:
@@ -94,6 +147,12 @@ def load(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return report if isinstance(report, dict) and isinstance(report.get("steps"), list) else None
+
+
+def load_whole(folder: Path) -> dict[str, Any] | None:
+    """Return the report of `folder` for a test that goes on with it; None for one of an earlier version, too."""
+    report = load(folder)
+    return report if report and "last_run" in report else None
 
 
 def _cell(value: object) -> str:
@@ -116,6 +175,11 @@ def _metric_rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:
     native, deployed = (report["metrics"][side] or {} for side in ("native", "deployed"))
     names = [*native, *(name for name in deployed if name not in native)]
     return [(name, _number(native.get(name)), _number(deployed.get(name))) for name in names]
+
+
+def _comparisons(report: dict[str, Any]) -> list[dict[str, Any]]:
+    both = (report["cross_check"], report["cross_check_fp16"])
+    return [check for check in both if check["images"] is not None]
 
 
 def _verdict_sentence(report: dict[str, Any]) -> str:
@@ -158,15 +222,25 @@ def markdown(report: dict[str, Any]) -> str:
             f"| {_cell(step['id'])} | {_cell(step['title'])} | {MARKS[step['status']]} {step['status']} "
             f"| {step['seconds']:.1f} | {_cell(step['reason'])} | {link} |"
         )
+    advised = [step for step in report["steps"] if step["advice"]]
+    if advised:
+        lines += ["", "## What to do"]
+    for step in advised:
+        lines += [
+            "",
+            f"- **{_cell(step['title'])}**: {_cell(step['advice']['symptom'])}",
+            f"  - likely cause: {_cell(step['advice']['cause'])}",
+            f"  - fix: {_cell(step['advice']['fix'])}",
+        ]
     rows = _metric_rows(report)
     if rows:
         lines += ["", "## Metrics", "", "| Metric | Native (PyTorch) | Deployed (TensorRT) |", "|---|---:|---:|"]
         lines += [f"| {_cell(name)} | {native} | {deployed} |" for name, native, deployed in rows]
-    check = report["cross_check"]
-    if check["images"] is not None:
+    checks = _comparisons(report)
+    if checks:
+        lines += ["", "## Native against deployed"]
+    for check in checks:
         lines += [
-            "",
-            "## Native against deployed",
             "",
             f"On {check['images']} images at {check['precision']} both give the same label for "
             f"{check['agreement']:.2%}; the largest absolute difference between two raw outputs is "
@@ -196,13 +270,14 @@ def summary_table(report: dict[str, Any]) -> str:
         names = max(6, *(len(name) for name, _, _ in rows))
         lines += ["", f"  {'metric':<{names}} {'native':>10} {'deployed':>10}"]
         lines += [f"  {name:<{names}} {native:>10} {deployed:>10}" for name, native, deployed in rows]
-    check = report["cross_check"]
-    if check["images"] is not None:
-        lines += [
-            "",
-            f"  native against deployed ({check['precision']}, {check['images']} images): "
-            f"{check['agreement']:.2%} same label, largest difference {check['max_abs_diff']:.3g}",
-        ]
+    checks = _comparisons(report)
+    if checks:
+        lines.append("")
+    lines += [
+        f"  native against deployed ({check['precision']}, {check['images']} images): "
+        f"{check['agreement']:.2%} same label, largest difference {check['max_abs_diff']:.3g}"
+        for check in checks
+    ]
     if report["stand_ins"]:
         lines += ["", f"  on stand-ins: {', '.join(report['stand_ins'])}"]
     return "\n".join([*lines, "", f"  {_verdict_sentence(report)}"])

@@ -6,13 +6,19 @@ new step is a new object in the STEPS of one of these modules; the runner and th
 
 from __future__ import annotations
 
-from tao_hf.steps import chain, consistency, crosscheck, lint, unit_tests
+from tao_hf.steps import chain, consistency, crosscheck, images, lint, release, shells, specs, unit_tests, wheels
 from tao_hf.steps.job import Step
 
+# In the order in which they run: every step stands behind those that it needs.
 STEPS: tuple[Step, ...] = (
+    *images.STEPS,
     *consistency.STEPS,
     *unit_tests.STEPS,
     *lint.STEPS,
+    *wheels.STEPS,
+    *specs.STEPS,
     *chain.STEPS,
     *crosscheck.STEPS,
+    *shells.STEPS,
+    *release.STEPS,
 )

@@ -8,8 +8,8 @@ from tao_hf.steps.job import Command, Job, Step, StepError, needs_file
 
 
 def _consistency(job: Job) -> list[Command]:
-    out = job.inside(".tao-hf", job.model, "logs", "consistency.json")
-    return [Command(["python", job.tool("consistency.py"), job.inside(), job.model, "--json", out])]
+    options = ["--json", job.log("consistency.json")]
+    return [Command(["python", job.tool("consistency.py"), job.inside(), job.model, *options])]
 
 
 def _consistency_gate(job: Job) -> str:
@@ -21,6 +21,14 @@ def _consistency_gate(job: Job) -> str:
     return f"{len(findings)} items agree"
 
 
-STEPS = (
-    Step("consistency", "Consistency check", "pytorch", _consistency, _consistency_gate, quick=True, explains=True),
+CONSISTENCY = Step(
+    id="consistency",
+    title="Consistency check",
+    context="pytorch",
+    commands=_consistency,
+    gate=_consistency_gate,
+    needs=("16",),
+    quick=True,
+    explains=True,
 )
+STEPS = (CONSISTENCY,)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tao_hf.errors import UserError
 
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-# Settings of the run itself: `--data`, `--precision` and the chain train -> export -> engine decide them.
+# Settings of the run itself: `--data` and the chain train -> export -> engine decide them.
 OWNED_SETTINGS = re.compile(
     r"^(\w+\.)?(results_dir|checkpoint|onnx_file|trt_engine)$|^dataset\.(root_dir|classes_file|\w+_dataset\.images_dir)$"
     r"|^gen_trt_engine\.tensorrt\.data_type$"
@@ -24,7 +24,7 @@ def check_settings(settings: Sequence[str]) -> None:
             raise UserError(f"the setting {setting!r} is not of the form key=value, such as train.num_epochs=2")
         key = setting.partition("=")[0]
         if OWNED_SETTINGS.match(key):
-            raise UserError(f"{key} is decided by the test run itself; use --data and --precision instead")
+            raise UserError(f"{key} is decided by the test run itself (--data names a dataset)")
 
 
 def check_data(data: Path) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tao_hf.docker import engine
 from tao_hf.runtime import Runtime
+
+HOST = "host"
 
 
 class StepError(Exception):
@@ -28,9 +32,9 @@ class Job:
         runtime: where the commands run.
         data: the person's dataset folder, None for the synthetic one.
         settings: key=value settings for the model's specs.
-        precision: "FP32" or "FP16", of the TensorRT engine.
-        metrics: "native" and "deployed" results.json once evaluated.
-        cross_check: images, agreement, max_abs_diff, precision once compared.
+        stand_ins: names of the stand-ins in use, None until the runtime was asked.
+        figures: by the step's `figure`, what it measured: "native" and "deployed" (results.json), "fp32" and "fp16"
+            (images, agreement, max_abs_diff, precision of the comparison).
     """
 
     workdir: Path
@@ -38,9 +42,8 @@ class Job:
     runtime: Runtime
     data: Path | None = None
     settings: Sequence[str] = ()
-    precision: str = "FP32"
-    metrics: dict[str, dict[str, float] | None] = field(default_factory=lambda: {"native": None, "deployed": None})
-    cross_check: dict[str, Any] | None = None
+    stand_ins: list[str] | None = None
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -71,6 +74,14 @@ class Job:
         """Return a path in the working directory as code inside the runtime sees it."""
         return self.runtime.path(self.workdir.joinpath(*parts))
 
+    def log(self, name: str) -> str:
+        """Return a file among the logs as code inside the runtime sees it."""
+        return self.inside(".tao-hf", self.model, "logs", name)
+
+    def result(self, *parts: str) -> str:
+        """Return a path among the results as code inside the runtime sees it."""
+        return self.inside(".tao-hf", self.model, "results", *parts)
+
     def tool(self, name: str) -> str:
         """Return one of the scripts of tao_hf/inside as the runtime sees it."""
         return self.inside(".tao-hf", "lib", "tao_hf", "inside", name)
@@ -86,28 +97,58 @@ class Command:
 
 
 @dataclass(frozen=True)
+class HostTask:
+    """Work that this process does itself: `run` is given what takes each line of output, and raises StepError."""
+
+    title: str
+    run: Callable[[Callable[[str], None]], None]
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of the test.
 
     Attributes:
         id: the step's number in the porting procedure, with a part behind a point; names its log.
         title: what a person reads.
-        context: "inspect", "pytorch" or "deploy", for commands that name none.
+        context: "pytorch" or "deploy", for commands that name none; "host" when no command runs in the runtime.
         commands: what runs, one after the other, all of them even when one fails.
         gate: reads the artifacts and raises StepError, or returns a short note on what it found (may be empty).
-        needs: ids of the steps without which this one cannot work.
+        needs: ids of the steps without which this one cannot work, all of them earlier ones.
+        also_in: the other contexts that its commands name.
+        figure: the key in `Job.figures` under which the gate leaves what it measured, "" when it measures nothing.
         quick: whether the quick test runs it too.
         explains: whether the gate tells better than the last line of output why a command failed.
+        docker_only: whether it is about containers, and means nothing elsewhere.
+        needs_gpu: whether it uses TensorRT, which without a GPU only our stand-in can replace.
+        precondition: whether it is run along with selected steps that need it, unless it has passed already.
+        optional: whether it runs only when it is selected by its number.
     """
 
     id: str
     title: str
     context: str
-    commands: Callable[[Job], list[Command]]
+    commands: Callable[[Job], Sequence[Command | HostTask]]
     gate: Callable[[Job], str]
     needs: tuple[str, ...] = ()
+    also_in: tuple[str, ...] = ()
+    figure: str = ""
     quick: bool = False
     explains: bool = False
+    precondition: bool = False
+    docker_only: bool = False
+    needs_gpu: bool = False
+    optional: bool = False
+
+    @property
+    def level(self) -> str:
+        """The least test that runs it: "quick", "full" or "optional"."""
+        return "optional" if self.optional else "quick" if self.quick else "full"
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images in which its commands run with Docker; empty for what runs on the host."""
+        return tuple(engine.prepared(name) for name in (self.context, *self.also_in) if name != HOST)
 
 
 def needs_file(path: Path, what: str) -> Path:
@@ -115,3 +156,16 @@ def needs_file(path: Path, what: str) -> Path:
     if not path.is_file() or path.stat().st_size == 0:
         raise MissingArtifactError(f"{what} is missing or empty: {path.name}")
     return path
+
+
+def clear(path: Path) -> None:
+    """Remove what an earlier run left at `path`, so that it cannot pass for this one's result."""
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StepError(
+            f"{path} of an earlier run cannot be removed ({error.strerror}); run ./tao-hf clean first"
+        ) from error

@@ -36,5 +36,14 @@ def _lint_gate(job: Job) -> str:
 
 
 STEPS = (
-    Step("20", "Lint", "pytorch", _lint, _lint_gate, quick=True),
+    Step(
+        id="20",
+        title="Lint",
+        context="pytorch",
+        also_in=("deploy",),
+        commands=_lint,
+        gate=_lint_gate,
+        needs=("16",),
+        quick=True,
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from tao_hf.steps.job import Command, Job, MissingArtifactError, Step, StepError, needs_file
@@ -18,8 +18,8 @@ sys.exit(f"ExperimentConfig lacks the sections {sorted(missing)}" if missing els
 
 
 def _pytest(job: Job, step_id: str, repo: str, tests: Sequence[str], *options: str) -> Command:
-    junit = job.inside(".tao-hf", job.model, "logs", f"{step_id}.xml")
-    argv = ["python", "-m", "pytest", *tests, "-v", "-p", "no:cacheprovider", f"--junitxml={junit}", *options]
+    junit = f"--junitxml={job.log(f'{step_id}.xml')}"
+    argv = ["python", "-m", "pytest", *tests, "-v", "-p", "no:cacheprovider", junit, *options]
     return Command(argv, cwd=job.workdir / repo)
 
 
@@ -61,12 +61,35 @@ def _deploy(job: Job) -> list[Command]:
     return [_pytest(job, "19", "tao-deploy", [f"tests/{job.model}"])]
 
 
-def _unit_tests(step_id: str) -> Callable[[Job], str]:
-    return lambda job: _pytest_gate(job, step_id)
-
-
 STEPS = (
-    Step("17", "tao-core tests", "pytorch", _core, _core_gate, quick=True, explains=True),
-    Step("18", "tao-pytorch unit tests", "pytorch", _pytorch, _unit_tests("18"), ("17",), quick=True, explains=True),
-    Step("19", "tao-deploy unit tests", "deploy", _deploy, _unit_tests("19"), ("17",), quick=True, explains=True),
+    Step(
+        id="17",
+        title="tao-core tests",
+        context="pytorch",
+        commands=_core,
+        gate=_core_gate,
+        needs=("16.origin",),
+        quick=True,
+        explains=True,
+    ),
+    Step(
+        id="18",
+        title="tao-pytorch unit tests",
+        context="pytorch",
+        commands=_pytorch,
+        gate=lambda job: _pytest_gate(job, "18"),
+        needs=("17",),
+        quick=True,
+        explains=True,
+    ),
+    Step(
+        id="19",
+        title="tao-deploy unit tests",
+        context="deploy",
+        commands=_deploy,
+        gate=lambda job: _pytest_gate(job, "19"),
+        needs=("17",),
+        quick=True,
+        explains=True,
+    ),
 )

@@ -1,0 +1,46 @@
+"""What a working directory records of itself: its models, its repositories, its runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tao_hf.errors import UserError
+
+
+def load_model(workdir: Path, model: str) -> dict[str, Any]:
+    """Return the model.json of `model`; UserError naming the models there are when it is not one of them."""
+    known = models(workdir)
+    if model not in known:
+        have = f"the models here are {', '.join(known)}" if known else "there is no model here yet"
+        raise UserError(f"there is no model {model!r} in {workdir}; {have}")
+    path = workdir / ".tao-hf" / model / "model.json"
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); run copier update to write it again") from error
+    if not isinstance(info, dict) or info.get("model_name") != model:
+        raise UserError(f"{path} does not describe {model}; run copier update to write it again")
+    return info
+
+
+def models(workdir: Path) -> list[str]:
+    """Return the names of the models in a working directory."""
+    return sorted(path.parent.name for path in (workdir / ".tao-hf").glob("*/model.json"))
+
+
+def repositories(workdir: Path) -> dict[str, dict[str, Any]]:
+    """Return what workdir.json says of each TAO repository: source, version, path, commit."""
+    try:
+        return json.loads((workdir / ".tao-hf" / "workdir.json").read_text(encoding="utf-8"))["repos"]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def runtime_kind(workdir: Path) -> str:
+    """Return the kind of runtime that the working directory was made with, "auto" when it does not say."""
+    try:
+        return json.loads((workdir / ".tao-hf" / "workdir.json").read_text(encoding="utf-8"))["runtime"]
+    except (OSError, ValueError, KeyError):
+        return "auto"
