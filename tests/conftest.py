@@ -14,6 +14,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from tao_hf.errors import UserError  # noqa: E402
 from tao_hf.runtime import get_runtime  # noqa: E402
 
+pytest_plugins = ["docker_fixtures"]
+
 
 @pytest.fixture(scope="session")
 def runtime_python() -> Path:
