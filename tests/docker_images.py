@@ -46,7 +46,7 @@ _PACKAGES = ("ca-certificates", "git", "python3", "python3-pip")
 _INSTALL = "python -m pip install --quiet --root-user-action=ignore"
 _SITE = "$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
 _FILES = "/tmp/files"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BANNER = """\
 #!/bin/sh
 # NVIDIA's images greet before they run the command.
@@ -120,7 +120,7 @@ _DEBIAN_BASE = Image(
         "rm -rf usr/share/doc/* usr/share/man/* usr/share/locale/*",
         f"# {_DEBIAN} {' '.join(_PACKAGES)}",
     )),
-    config=("CMD bash", f"ENV PATH={_PATH}", "WORKDIR /workspace"),
+    config=("CMD bash", f"ENV PATH={PATH}", "WORKDIR /workspace"),
 )
 _PYTHON = Image(f"{HOME}/python", _DEBIAN_BASE, _fetch("--upgrade", "pip", "setuptools<81", "wheel"))
 _WITHOUT_TORCH = Image(f"{HOME}/packages", _PYTHON, _fetch(*requirements(NEEDS_TORCH)))
