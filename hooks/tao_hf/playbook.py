@@ -99,7 +99,7 @@ CONTAINERS = (
     ),
     Entry(
         "Image pull refused",
-        (r"unauthorized: ", r"pull access denied", r"requested access to the resource is denied"),
+        (r"\bunauthorized(:|$)", r"pull access denied", r"requested access to the resource is denied"),
         "The registry does not hand out the image: NGC_KEY is missing or no longer valid, it has no access to the "
         "image, or the image's name is misspelt.",
         "Set NGC_KEY to a key from https://ngc.nvidia.com that may read the image and run ./tao-hf phase0, which logs "
@@ -262,6 +262,8 @@ CODE = (
         (
             r"\bloss\w*\W{1,3}nan\b",
             r"^\s+nan(\s|$)",
+            r"Encountered `nan` values",
+            r"Input (\w+ )?contains NaN",
             r"a metric, or one that is not finite",
             r"\binference/result\.csv:\d+ holds a number that is not finite",
         ),
@@ -321,6 +323,7 @@ CODE = (
             r"(NotADirectoryError|PermissionError): \[Errno",
             r"FileExistsError: \[Errno 17\]",
             r"Read-only file system",
+            r"FileNotFoundError: .*/(status\.json|experiment\.yaml|results\.json|result\.csv)'",
             r"^failed: .* is missing or empty: ",
         ),
         "results_dir, or a folder in it, is not there or may not be written.",
