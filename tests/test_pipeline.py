@@ -16,8 +16,9 @@ pytestmark = [pytest.mark.runtime, pytest.mark.slow]
 
 REPORT_KEYS = {
     "model_name", "task_type", "hf_model_id", "runtime", "stand_ins", "steps", "metrics", "cross_check",
+    "cross_check_fp16",
 }  # fmt: skip
-STEP_KEYS = {"id", "title", "status", "seconds", "reason", "log"}
+STEP_KEYS = {"id", "title", "status", "seconds", "reason", "log", "advice"}
 
 
 def tao_hf(workdir: Path, *arguments: str) -> dict:
@@ -29,16 +30,25 @@ def tao_hf(workdir: Path, *arguments: str) -> dict:
 
 
 def test_whole_chain_on_the_embedded_default(own_copy: Path) -> None:  # noqa: F811
-    report = tao_hf(own_copy, "--full", "--precision", "FP16")
+    report = tao_hf(own_copy, "--full")
     assert set(report) >= REPORT_KEYS
     assert all(set(step) >= STEP_KEYS for step in report["steps"])
-    assert {step["status"] for step in report["steps"]} == {"passed"}
+    assert {step["id"] for step in report["steps"] if step["status"] == "skipped"} == {"16", "25"}
+    assert {step["status"] for step in report["steps"]} == {"passed", "skipped"}
     assert {"tao-pytorch", "tensorrt", "pycuda", "eff"} <= set(report["stand_ins"])
-    assert report["cross_check"]["precision"] == "FP16"
-    assert report["cross_check"]["images"] == report["metrics"]["native"]["num_images"] > 0
-    assert 0 < report["cross_check"]["max_abs_diff"] < 0.1, "FP16 differs, but little"
+    exact, half = report["cross_check"], report["cross_check_fp16"]
+    assert (exact["precision"], half["precision"]) == ("FP32", "FP16")
+    assert exact["images"] == half["images"] == report["metrics"]["native"]["num_images"] > 0
+    assert exact["max_abs_diff"] < half["max_abs_diff"] < 0.1, "FP16 differs, but little"
     readable = (own_copy / ".tao-hf" / MODEL / "report.md").read_text(encoding="utf-8")
     assert "stand-in" in readable and "tensorrt" in readable
+
+    for repo in ("tao-pytorch", "tao-deploy"):
+        assert [path.suffix for path in (own_copy / repo / "dist").iterdir()] == [".whl"]
+        assert not [*(own_copy / repo).glob("build"), *(own_copy / repo).glob("*.egg-info")]
+    again = tao_hf(own_copy, "--steps", "22.export,23.fp16")
+    assert again["last_run"] == ["22.export", "23.fp16"]
+    assert again["metrics"] == report["metrics"] and again["cross_check"] == report["cross_check"]
 
 
 def test_generated_tests_pass_on_the_real_tao_pytorch(

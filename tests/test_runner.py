@@ -32,11 +32,13 @@ INFO: dict[str, Any] = {
         f"tao-core/{MODEL}.py",
         f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/entrypoint/{MODEL}.py",
         f"tao-deploy/nvidia_tao_deploy/cv/{MODEL}/entrypoint/{MODEL}.py",
+        f"tao-deploy/nvidia_tao_deploy/cv/{MODEL}/labels.json",
+        f"tao-deploy/nvidia_tao_deploy/cv/{MODEL}/__init__.py",
         f"tao-deploy/nvidia_tao_deploy/cv/{MODEL}/specs/evaluate.yaml",
         "tao-core/deleted.py",
     ],
 }
-CORE_FILE, PYTORCH_FILE, DEPLOY_FILE, DEPLOY_SPEC = INFO["files"][:4]
+CORE_FILE, PYTORCH_FILE, DEPLOY_FILE, DEPLOY_DATA, DEPLOY_INIT, DEPLOY_SPEC = INFO["files"][:6]
 TEST_IMAGES = 6
 
 
@@ -46,7 +48,7 @@ def workdir(tmp_path: Path) -> Path:
     home = tmp_path / ".tao-hf" / MODEL
     home.mkdir(parents=True)
     (home / "model.json").write_text(json.dumps(INFO), encoding="utf-8")
-    for name in INFO["files"][:4]:
+    for name in INFO["files"][:6]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path
@@ -523,7 +525,7 @@ class PlayedTao:
         with zipfile.ZipFile(dist / name, "w") as archive:
             archive.writestr(f"{package}-7.0.1.dist-info/entry_points.txt", "\n".join(entries))
             for file in INFO["files"]:
-                if file.startswith(f"{clone}/") and not (without and file.endswith(without)):
+                if file.startswith(f"{clone}/") and file != DEPLOY_SPEC and not (without and file.endswith(without)):
                     archive.writestr(file.removeprefix(f"{clone}/"), "")
         if broken:
             (dist / name).write_text("no zip", encoding="utf-8")
@@ -587,7 +589,7 @@ def test_no_command_names_a_path_of_the_host(tao: PlayedTao) -> None:
 def test_lint_sees_the_generated_files_that_are_still_there_each_in_its_context(tao: PlayedTao) -> None:
     run_all(tao)
     linted = {context: argv[2:] for context, argv, _ in tao.runtime.calls if argv[1:2] == [tao_tool("lint.py")]}
-    assert linted == {"pytorch": [CORE_FILE, PYTORCH_FILE], "deploy": [DEPLOY_FILE]}
+    assert linted == {"pytorch": [CORE_FILE, PYTORCH_FILE], "deploy": [DEPLOY_INIT, DEPLOY_FILE]}
 
 
 def tao_tool(name: str) -> str:
@@ -653,7 +655,7 @@ def test_a_full_run_starts_from_nothing_or_training_would_resume(tao: PlayedTao)
         ("inference_fp16.yaml", lambda tao: tao.predictions("trt_inference_fp16", 1), "23.fp16", "1 rows (1 images)"),
         ("21-tao-pytorch", lambda tao: None, "21", "record of the tao-pytorch wheel is missing"),
         ("21-tao-deploy", lambda tao: tao.wheel("tao-deploy", wheel="x.whl"), "21", "tao-deploy wheel is missing"),
-        ("21-tao-deploy", lambda tao: tao.wheel("tao-deploy", without=".yaml"), "21", f"such as {DEPLOY_SPEC}"),
+        ("21-tao-deploy", lambda tao: tao.wheel("tao-deploy", without=".json"), "21", f"such as {DEPLOY_DATA}"),
         ("21-tao-deploy", lambda tao: tao.wheel("tao-deploy", without=f"{MODEL}.py"), "21", f"such as {DEPLOY_FILE}"),
         ("21-tao-pytorch", lambda tao: tao.wheel("tao-pytorch", without=MODEL), "21", f"the console command {MODEL}"),
         (

@@ -12,7 +12,7 @@ from tao_hf.steps.specs import PREPARE
 
 NOT_QUICK = "part of the full test only: ./tao-hf test MODEL --full"
 NOT_SELECTED = "not selected"
-NO_CONTAINERS = "about the TAO containers, which are not used here"
+NO_CONTAINERS = "about the TAO containers, which this working directory does without (./tao-hf phase0)"
 NO_GPU = "no GPU, which TensorRT needs"
 
 

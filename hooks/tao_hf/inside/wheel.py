@@ -51,7 +51,8 @@ def main() -> int:
             if status or not made:
                 return status or 1
             (args.clone / "dist").mkdir(exist_ok=True)
-            wheel = shutil.copy2(made[0], args.clone / "dist").name
+            wheel = made[0].name
+            shutil.copy2(made[0], args.clone / "dist" / wheel)
     args.json.write_text(json.dumps({"wheel": wheel, "reason": reason}) + "\n", encoding="utf-8")
     return 0
 

@@ -37,19 +37,28 @@ def built(job: Job, clone: str) -> tuple[Path | None, str]:
     return needs_file(job.workdir / clone / "dist" / found["wheel"], f"the {clone} wheel"), ""
 
 
+def _packaged(job: Job, clone: str) -> list[str]:
+    """Return the model's files that belong into the clone's wheel: its modules, and what lies beside them.
+
+    Folders of specs are no packages in NVIDIA's repositories either, and stay out of the wheels.
+    """
+    package = f"{clone}/{clone.replace('tao-', 'nvidia_tao_')}/"
+    files = [name for name in job.info["files"] if name.startswith(package) and (job.workdir / name).is_file()]
+    return [name for name in files if name.endswith(".py") or (job.workdir / name).with_name("__init__.py").is_file()]
+
+
 def _check(job: Job, clone: str, wheel: Path) -> None:
     """Raise StepError unless the wheel holds the model's files and its console command."""
-    package = f"{clone}/{clone.replace('tao-', 'nvidia_tao_')}/"
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = set(archive.namelist())
             listed = [archive.read(name).decode() for name in names if name.endswith(".dist-info/entry_points.txt")]
     except (zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise StepError(f"{wheel.name} cannot be read: {error}") from error
-    files = [name for name in job.info["files"] if name.startswith(package) and (job.workdir / name).is_file()]
+    files = _packaged(job, clone)
     lacking = [name for name in files if name.removeprefix(f"{clone}/") not in names]
     if not files:
-        raise StepError(f"none of the model's files is in {package} any more")
+        raise StepError(f"none of the model's files is in {clone} any more")
     if lacking:
         raise StepError(f"{wheel.name} lacks {len(lacking)} of {len(files)} files of the model, such as {lacking[0]}")
     scripts = configparser.ConfigParser(delimiters=("=",), interpolation=None)
