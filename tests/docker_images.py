@@ -298,11 +298,13 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def remove() -> None:
-    """Remove every test image."""
-    listed = engine.run("image", "ls", "--filter", f"label={LABEL}", "--format", "{{.Repository}}:{{.Tag}}")
-    names = [name for name in listed.split() if "<none>" not in name]
+    """Remove every test image, and what was prepared from one."""
+    ours = ("--filter", f"label={LABEL}")
+    listed = engine.run("image", "ls", *ours, "--format", "{{.Repository}}:{{.Tag}}").split()
+    names = [name for name in listed if "<none>" not in name]
     if names:
         _docker("image", "rm", *names)
+    _docker("image", "prune", "--force", *ours)
 
 
 def main() -> int:
