@@ -137,6 +137,8 @@ def test_the_context_carries_the_top_level_tao_core_and_the_new_wheel_alone(
     assert "--build-arg TARGETARCH=amd64" in arguments and "--build-arg HTTPS_PROXY " in arguments
     assert "secret" not in arguments + "".join(lines)
     assert lines[-1] == "Step 1/1 : FROM scratch"
+    first = (docker / "context.tar").read_bytes()[:512]
+    assert tarfile.TarInfo.frombuf(first, "utf-8", "strict").isdir(), "docker looks at the first block alone"
 
 
 def test_a_build_that_fails_and_a_clone_without_a_dockerfile_are_said(

@@ -76,7 +76,8 @@ def _pack(file, workdir: Path, clone: str, wheel: Path) -> None:
         entry.uname = entry.gname = "root"
         return entry
 
-    with tarfile.open(fileobj=file, mode="w") as archive:
+    # Docker knows a tar by its first 512 bytes, which in Python's default format may not be a whole header.
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for path in sorted((workdir / clone).iterdir()):
             if path.name not in (*_LEFT_OUT, *_REPLACED):
                 archive.add(path, path.name, filter=plain)
