@@ -1,10 +1,13 @@
 """The main job on the embedded default: a Hugging Face ViT becomes a trained, exported and deployed TAO model.
 
-``make demo`` calls this with the project's own interpreter; everything heavy runs in the local runtime.
+``make demo`` calls this with the project's own interpreter; everything heavy runs in the local runtime. With
+``--runtime docker`` it runs in the prepared TAO images, or in those that the environment names.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import shutil
 import subprocess
@@ -15,12 +18,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hooks"))
 
+from tao_hf import host  # noqa: E402
 from tao_hf.errors import UserError  # noqa: E402
 from tao_hf.progress import step  # noqa: E402
-from tao_hf.runtime import get_runtime  # noqa: E402
+from tao_hf.runtime import KINDS, get_runtime  # noqa: E402
 
 HOME = ROOT / "build" / "demo"
 MODEL = "digits_vit"
+MINUTES = {"local": 6, "docker": 10}
 TRAINING = (
     "train.num_epochs=16",
     "train.checkpoint_interval=16",
@@ -58,35 +63,46 @@ def show(report: dict, seconds: float, workdir: Path) -> bool:
         value = read(report)
         reached = reached and holds(value)
         print(f"{title:<40}{goal:>10}{value:>14.3g}  {'✓' if holds(value) else '✗ MISSED'}")
-    print(f"{'the whole demo':<40}{'≤ 6 min':>10}{seconds / 60:>10.1f} min  {'✓' if seconds <= 360 else '✗ MISSED'}")
+    limit = MINUTES[report["runtime"]]
+    mark = "✓" if seconds <= limit * 60 else "✗ MISSED"
+    print(f"{'the whole demo':<40}{f'≤ {limit} min':>10}{seconds / 60:>10.1f} min  {mark}")
     print(f"\nStand-ins used: {', '.join(report['stand_ins']) or 'none'}")
     print(f"The report:     {workdir / '.tao-hf' / MODEL / 'report.md'}")
     print(f"The model:      {workdir}  (try ./tao-hf status there)")
     return reached
 
 
+def make_inputs(kind: str, hf_model: Path, dataset: Path) -> None:
+    """Write the Hugging Face model and the dataset that the demo starts from."""
+    with contextlib.closing(get_runtime(kind, HOME)) as runtime:
+        runtime.prepare()
+        script, *folders = (runtime.path(path) for path in (ROOT / "demo" / "make_inputs.py", hf_model, dataset))
+        with step("Making a small Hugging Face ViT and the digits dataset"):
+            made = runtime.run(["python", script, *folders], context="inspect", log=HOME / "make_inputs.log")
+            if made.returncode:
+                raise UserError(f"the demo's inputs could not be made: {made.tail}")
+
+
 def main() -> int:
     """Run the demo; the exit status is 0 when every figure reached its goal."""
-    runtime = get_runtime("local")
-    runtime.prepare()  # downloads packages on the first run, which does not count as demo time
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runtime", choices=KINDS, default="local")
+    kind = parser.parse_args().runtime
+    get_runtime(kind).prepare()  # downloads packages on the first run, which does not count as demo time
     started = time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir(parents=True)
     hf_model, dataset, workdir = HOME / "hf-model", HOME / "digits", HOME / "workdir"
-    with step("Making a small Hugging Face ViT and the digits dataset"):
-        made = runtime.run(
-            ["python", str(ROOT / "demo" / "make_inputs.py"), str(hf_model), str(dataset)],
-            context="inspect",
-            log=HOME / "make_inputs.log",
-        )
-        if made.returncode:
-            raise UserError(f"the demo's inputs could not be made: {made.tail}")
+    make_inputs(kind, hf_model, dataset)
     answers = {
         "hf_model_id": hf_model,
         "model_name": MODEL,
-        "runtime": "local",
+        "runtime": kind,
         "tao_source": "embedded",
         "run_tests": "none",
     }
+    if kind == "docker" and not host.gpus():
+        answers["without_gpu"] = "true"
     data = [item for name, value in answers.items() for item in ("--data", f"{name}={value}")]
     copier = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults", "--quiet", "--vcs-ref", "HEAD"]
     run("copier copy", *copier, *data, str(ROOT), str(workdir), cwd=ROOT)
