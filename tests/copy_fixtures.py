@@ -47,7 +47,7 @@ def make_vit(python: Path, folder: Path, labels: list[str], size: int | list[int
 
 
 def copier_copy(
-    workdir: Path, hf_model: Path | str, env: Mapping[str, str] | None = None, **answers: object
+    workdir: Path, hf_model: Path | str, env: Mapping[str, str] | None = None, template: Path = ROOT, **answers: object
 ) -> subprocess.CompletedProcess[str]:
     """Run ``copier copy`` as a person would, without a terminal; output and errors come back merged."""
     given = {
@@ -56,7 +56,7 @@ def copier_copy(
     data = [item for name, value in given.items() for item in ("--data", f"{name}={value}")]
     command = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults", "--vcs-ref", "HEAD"]
     return subprocess.run(
-        [*command, *data, str(ROOT), str(workdir)],
+        [*command, *data, str(template), str(workdir)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

@@ -43,7 +43,6 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         ({"image_size": "tall"}, ["image_size"]),
         ({"num_labels": 1}, ["num_labels"]),
         ({"runtime": "podman"}, ["runtime", "auto, docker, local"]),
-        ({"runtime": "docker"}, ["docker"]),
         ({"strategy": "timm"}, ["timm"]),
         ({"run_tests": "some"}, ["run_tests"]),
         ({"task_type": "object-detection"}, ["object-detection"]),

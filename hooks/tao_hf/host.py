@@ -15,7 +15,7 @@ MIN_PYTHON, MIN_GIT = (3, 10), (2, 28)
 MIN_DRIVER, MIN_CUDA, MIN_TOOLKIT = (580,), (13, 0), (1, 19, 0)
 CUDA_HOME = Path("/usr/local/cuda")
 _SECONDS = 30
-_NUMBER = re.compile(r"\d+(?:\.\d+)+|\d+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)+")
 
 
 @dataclass(frozen=True)

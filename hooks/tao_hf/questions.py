@@ -116,7 +116,7 @@ def image_problem_when_asked(question: str, conf: Mapping[str, Any], answer: str
     """Return what is wrong with an image typed at the prompt, or an empty string; see `problem_when_asked`."""
     if conf["defaults"] or question in conf["data"] or answer in ("", phase0.NO_IMAGES):
         return ""
-    return images.reference_problem(answer) or ""
+    return "this is no image reference: write registry/name:tag" if images.reference_problem(answer) else ""
 
 
 def settle_runtime(

@@ -23,7 +23,8 @@ _REFERENCE = re.compile(
 )
 _RELEASED = re.compile(r"nvidia-tao-")
 _LIST = ("-m", "pip", "list", "--format=json", "--disable-pip-version-check")
-# Runs while the image is built. What lies in several places is found once per round.
+# Runs while the image is built. What lies in several places is found once per round; what pip cannot remove stays, for
+# `verify` to name.
 _STRIP = """
 import json, re, subprocess, sys
 pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
@@ -33,7 +34,8 @@ for _ in range(4):
     names = [name for name in names if re.sub(r"[-_.]+", "-", name).lower().startswith("nvidia-tao-")]
     if not names:
         break
-    subprocess.run([*pip, "uninstall", "--yes", *names], cwd="/", check=True)
+    for name in names:
+        subprocess.run([*pip, "uninstall", "--yes", name], cwd="/")
 """
 _DOCKERFILE = """\
 FROM {reference}
