@@ -18,7 +18,6 @@ _ALLOWED = frozenset(
         "branch",
         "cat-file",
         "check-ref-format",
-        "checkout-index",
         "clone",
         "commit",
         "fetch",
@@ -28,15 +27,12 @@ _ALLOWED = frozenset(
         "ls-files",
         "ls-remote",
         "merge",
-        "rev-list",
         "rev-parse",
-        "remote",
         "status",
         "switch",
         "symbolic-ref",
         "tag",
         "update-index",
-        "update-ref",
     )
 )
 
