@@ -462,8 +462,6 @@ def test_nested_tao_core_without_the_model(bench: Bench, stale_core: Path) -> No
     ran = bench.subtask("train", path=[stale_core, *bench.path])
     assert_diagnosed(STALE, "22.train", ran, f"No module named 'nvidia_tao_core.config.{MODEL}'")
     origin = bench.workdir / ".tao-hf/lib/tao_hf/inside/origin.py"
-    if not origin.exists():
-        origin = Path(__file__).resolve().parent.parent / "hooks/tao_hf/inside/origin.py"
     proof = [str(origin), str(bench.workdir), MODEL]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [stale_core, *bench.path]))}
     done = subprocess.run([sys.executable, *proof], env=env, capture_output=True, text=True, check=False)
