@@ -75,11 +75,13 @@ def containers(workdir: Path) -> list[str]:
     return docker.run("ps", "--all", "--filter", label, "--format", "{{.Names}}").split()
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 300) -> None:
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < end
+        if time.monotonic() > end:
+            process.kill()
+            pytest.fail(f"it did not come to that within {seconds:.0f} s")
         time.sleep(0.05)
 
 

@@ -379,6 +379,5 @@ def test_telemetry_is_off_in_both_runtimes(tmp_path: Path) -> None:
 
 
 @pytest.mark.runtime
-@pytest.mark.xfail(strict=True, reason="TAO's wandb.enable is true: with a key at hand a test run logs in and uploads")
 def test_experiment_tracking_is_off_in_both_runtimes(tmp_path: Path) -> None:
     assert [mode for _, mode in switches(tmp_path)] == ["disabled"] * 3

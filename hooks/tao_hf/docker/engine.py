@@ -42,8 +42,8 @@ def prepared(component: str) -> str:
 
 def command(subcommand: str, *args: str) -> list[str]:
     """Return the argv of a docker command; ValueError for one this package may not run."""
-    if subcommand not in _ALLOWED:
-        raise ValueError(f"docker {subcommand} is none of the commands this package runs")
+    if subcommand not in _ALLOWED or (subcommand == "image" and args[:1] != ("inspect",)):
+        raise ValueError(f"docker {' '.join((subcommand, *args[:1]))} is none of the commands this package runs")
     return ["docker", subcommand, *args]
 
 

@@ -176,6 +176,7 @@ class DockerRuntime(Runtime):
                 "PIP_ROOT_USER_ACTION": "ignore",
                 "TELEMETRY_OPT_OUT": "yes",
                 "TOKENIZERS_PARALLELISM": "false",
+                "WANDB_MODE": "disabled",
             },
             options=tuple(options),
             workdir=repository,

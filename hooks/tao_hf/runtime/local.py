@@ -154,6 +154,7 @@ class LocalRuntime(Runtime):
             PYTHONDONTWRITEBYTECODE="1",
             TELEMETRY_OPT_OUT="yes",
             TOKENIZERS_PARALLELISM="false",
+            WANDB_MODE="disabled",
         )
         return variables
 
