@@ -368,6 +368,9 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "from now on" in capsys.readouterr().err
     assert phase0.main(tmp_path, arguments("--without-gpu")) == 0, "the images are prepared now"
     assert json.loads(record.read_text(encoding="utf-8"))["gpu"] is False
+    record.write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"workdir\.json cannot be read"):
+        phase0.main(tmp_path, arguments("--without-gpu"))
 
 
 LOCAL = {"kind": "local", "gpu": False, "images": {}, "fallback": False}

@@ -263,11 +263,20 @@ def main(workdir: Path, args: argparse.Namespace) -> int:
     _say("\n  everything is there" + ("" if result["gpu"] else "; what needs a GPU will be skipped"))
     record = workdir / ".tao-hf" / "workdir.json"
     if record.is_file() and not result["fallback"]:
-        before = json.loads(record.read_text(encoding="utf-8"))
-        write_atomic(record, json.dumps({**before, "runtime": "docker", "gpu": result["gpu"]}, indent=2) + "\n")
-        if before.get("runtime") != "docker":
-            _say("  from now on the models of this working directory are tested in these containers")
+        _record(record, result["gpu"])
     return 0
+
+
+def _record(file: Path, gpu: bool) -> None:
+    """Let a working directory's tests run in the containers."""
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        after = {**before, "runtime": "docker", "gpu": gpu}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{file} cannot be read; run copier copy again to write it anew.") from error
+    write_atomic(file, json.dumps(after, indent=2) + "\n")
+    if before.get("runtime") != "docker":
+        _say("  from now on the models of this working directory are tested in these containers")
 
 
 def _prompt(component: str) -> str:
