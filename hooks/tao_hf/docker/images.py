@@ -100,8 +100,9 @@ def prepare(component: str, reference: str) -> bool:
                 "build", "--network", "none", *options, "--tag", target, "-", text=dockerfile, timeout=_BUILD_SECONDS
             )
         except engine.EngineError as error:
+            reason = one_line((error.output.splitlines() or [error.reason])[-1])
             raise UserError(
-                f"{target} could not be made from {reference} ({error.reason}); it needs Python with pip, "
+                f"{target} could not be made from {reference} ({reason}); it needs Python with pip, "
                 "as TAO's images have."
             ) from error
     return True
