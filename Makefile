@@ -1,13 +1,14 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both set up what they need.
 
 PYTHON ?= python3
+RUNTIME ?= local
 VENV := .venv
 RUN := $(VENV)/bin/python
 
 .PHONY: demo test test-quick lint benchmark clean
 
 demo: $(VENV)/ready  ## take a small Hugging Face ViT through the whole chain on real images
-	$(RUN) demo/demo.py
+	$(RUN) demo/demo.py --runtime $(RUNTIME)
 
 test: $(VENV)/ready  ## run the test suite
 	$(RUN) -m ruff check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,11 @@ UID = 12345
 SOCKET = Path("/var/run/docker.sock")
 _PASSED = ("TAO_HF_IMAGE_TAG", "SSL_CERT_FILE", "PIP_CERT")
 HOOKS = Path(__file__).resolve().parent.parent / "hooks"
+
+
+def heed_interrupts() -> None:
+    """Let a child heed SIGINT, which jobs in the background ignore, also when the tests are one (for preexec_fn)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Somebody:
@@ -54,6 +60,7 @@ class Somebody:
             user=UID,
             group=UID,
             extra_groups=[SOCKET.stat().st_gid],
+            preexec_fn=heed_interrupts,
         )
 
     def run(self, code: str, *args: object, env: Mapping[str, str] | None = None) -> tuple[int, str]:

@@ -79,6 +79,15 @@ def test_labels_must_agree(tmp_path: Path, flipped: int, precision: str, code: i
     assert result["agreement"] == pytest.approx(1 - flipped / 200)
 
 
+@pytest.mark.parametrize(("flipped", "code"), [(1, 0), (2, 1)])
+def test_one_near_tie_among_few_images_is_none(tmp_path: Path, flipped: int, code: int) -> None:
+    """With 16 images a single flip is over the limit of FP16; a second one is no accident."""
+    deployed = rows(16)
+    for row in deployed[:flipped]:
+        row[3] = "dog"
+    assert compare(tmp_path, rows(16), deployed, "FP16")[0] == code
+
+
 @pytest.mark.parametrize(
     ("body", "names", "said"),
     [

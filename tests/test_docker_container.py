@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from somebody import heed_interrupts
 from tao_hf.docker import engine as docker
 from tao_hf.docker.container import STOPPED, Container, Plan
 from tao_hf.errors import UserError
@@ -100,7 +101,9 @@ def test_what_belonged_to_root_before_stays_with_root(root: Path) -> None:
 def test_container_ends_with_the_process(root: Path, number: signal.Signals) -> None:
     """Also on SIGKILL: no container is left running and no file of root's."""
     argv = [sys.executable, "-c", HOLD, str(ROOT / "hooks"), image(), str(root)]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=heed_interrupts
+    )
     name = process.stdout.readline().strip()
     wait_for((root / "a file").exists)
     assert name in containers()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from copy_fixtures import MODEL, copier_copy, tiny_vit  # noqa: F401
 from repo_fixtures import tao_pytorch_clone  # noqa: F401
-from somebody import UID, Somebody, somebody  # noqa: F401
+from somebody import UID, Somebody, heed_interrupts, somebody  # noqa: F401
 from tao_hf.docker import engine as docker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +52,7 @@ def start(workdir: Path, *arguments: str, env: Mapping[str, str] | None = None) 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=heed_interrupts,
     )
 
 
@@ -192,7 +193,7 @@ def test_daemon_down(own_tiny: Path) -> None:
 def test_shell(own_tiny: Path) -> None:
     """A person gets a prompt in which the model's command works."""
     pexpect = pytest.importorskip("pexpect")
-    child = pexpect.spawn("./tao-hf", ["shell", "pytorch"], cwd=str(own_tiny), timeout=120, encoding="utf-8")
+    child = pexpect.spawn(str(own_tiny / "tao-hf"), ["shell", "pytorch"], timeout=120, encoding="utf-8")
     child.expect(r"[#$] ")
     child.sendline(f"pwd; {MODEL} --help > /dev/null && echo works-$((40 + 2))")
     child.expect("/workspace/tao-pytorch")

@@ -324,7 +324,7 @@ CODE = (
             r"FileExistsError: \[Errno 17\]",
             r"Read-only file system",
             r"FileNotFoundError: .*/(status\.json|experiment\.yaml|results\.json|result\.csv)'",
-            r"^failed: .* is missing or empty: ",
+            r"^failed: (?!(the record of )?the tao-).* is missing or empty: ",
         ),
         "results_dir, or a folder in it, is not there or may not be written.",
         "Point results_dir at a folder that you own, with no file of that name in the way; ./tao-hf test writes to "

@@ -9,6 +9,7 @@ images and the same classes. The scale of the outputs is the largest absolute lo
     FP32        at least 0.995      1e-3 x scale
     FP16        at least 0.98       3e-2 x scale  (half precision keeps 11 bits; errors add up over the layers)
 
+One image may always differ: a near tie decides itself either way, and few images make one of them a large part.
 Ends with 0 when both hold, 1 when one does not or the files cannot be compared.
 """
 
@@ -78,12 +79,13 @@ def compare(native: Path, deployed: Path, precision: str = "FP32") -> dict[str, 
         )
     if not left:
         raise CrossCheckError("the result files hold no image")
-    agreement = sum(left[name][0] == right[name][0] for name in left) / len(left)
+    differing = sum(left[name][0] != right[name][0] for name in left)
+    agreement = 1 - differing / len(left)
     difference = max(abs(a - b) for name in left for a, b in zip(left[name][1], right[name][1], strict=True))
     scale = max(1.0, *(abs(value) for _, logits in left.values() for value in logits))
     least, most = LIMITS[precision][0], LIMITS[precision][1] * scale
     problems = []
-    if agreement < least:
+    if agreement < least and differing > 1:
         problems.append(f"only {agreement:.2%} of the labels agree ({precision} needs {least:.1%})")
     if difference > most:
         problems.append(f"outputs differ by up to {difference:.3g} ({precision} allows {most:.3g})")
