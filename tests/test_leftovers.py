@@ -69,14 +69,15 @@ def test_what_belongs_to_root(workdir: Path, somebody: Somebody) -> None:  # noq
     """A person who is not root gets rid of root's build folders and gets the other files back."""
     home = Path(os.rename(workdir, somebody.home / "workdir") or somebody.home / "workdir")
     somebody.own(home)
-    for name in ("tao-deploy/dist/a.whl", ".tao-hf/model/results/train/last.pth"):
+    for name in ("tao-deploy/build/lib/a.py", "tao-deploy/dist/a.whl", ".tao-hf/model/results/train/last.pth"):
         write(home / name, "of root\n")
     os.chown(home / ".tao-hf", UID, UID)
     status, said = somebody.run(CLEAN, home, "dry")
-    assert status == 0 and "owned by root:\n    .tao-hf/model\n" in said and "tao-deploy/dist" in said
+    assert status == 0 and "owned by root:\n    .tao-hf/model\n" in said and "    tao-deploy/build\n" in said
     status, said = somebody.run(CLEAN, home)
     assert status == 0, said
-    assert not (home / "tao-deploy" / "dist").exists()
+    assert not (home / "tao-deploy" / "build").exists()
+    assert (home / "tao-deploy" / "dist" / "a.whl").exists(), "a wheel is no waste"
     assert (home / ".tao-hf" / "model" / "results" / "train" / "last.pth").read_text() == "of root\n"
     assert not [path for path in home.rglob("*") if path.lstat().st_uid == 0]
 

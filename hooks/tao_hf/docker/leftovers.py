@@ -14,7 +14,7 @@ from tao_hf.docker import engine
 from tao_hf.errors import UserError
 
 CLONES = ("tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices")
-_BUILT = ("build", "dist", ".pytest_cache", "__pycache__")
+_BUILT = ("build", ".pytest_cache", "__pycache__")
 _BUILT_ENDING = ".egg-info"
 
 
