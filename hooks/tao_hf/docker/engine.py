@@ -18,7 +18,7 @@ FALLBACK_IMAGE = "python:3.12-slim"
 LABEL = "tao-hf-template"
 
 
-class EngineError(Exception):
+class EngineError(UserError):
     """A docker command that failed: `reason` is the line that says why, `output` all it printed."""
 
     def __init__(self, subcommand: str, output: str) -> None:
