@@ -145,3 +145,13 @@ def tao_pytorch_clone() -> Path:
     if clone is None:
         pytest.skip(f"NOT TESTED AGAINST THE REAL tao-pytorch: {TAO_PYTORCH_URL} cannot be cloned here")
     return clone
+
+
+def with_tao_pytorch(workdir: Path, clone: Path) -> str:
+    """Make a working directory with a person's own clone of tao-pytorch in it; return the branch it is on."""
+    workdir.mkdir()
+    subprocess.run(["git", "clone", "-q", str(clone), str(workdir / "tao-pytorch")], check=True)
+    shown = subprocess.run(
+        ["git", "branch", "--show-current"], cwd=workdir / "tao-pytorch", check=True, capture_output=True, text=True
+    )
+    return shown.stdout.strip() or "main"

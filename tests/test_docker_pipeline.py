@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from copy_fixtures import MODEL, copier_copy, tiny_vit  # noqa: F401
-from repo_fixtures import tao_pytorch_clone  # noqa: F401
+from repo_fixtures import tao_pytorch_clone, with_tao_pytorch  # noqa: F401
 from somebody import UID, Somebody, heed_interrupts, somebody  # noqa: F401
 from tao_hf.docker import engine as docker
 
@@ -237,12 +237,8 @@ def test_on_the_real_tao_pytorch(
 ) -> None:
     """Without a CUDA compiler in the image the clone's commands run from source; its own backbones are real."""
     workdir = tmp_path / "workdir"
-    workdir.mkdir()
-    subprocess.run(["git", "clone", "-q", str(tao_pytorch_clone), str(workdir / "tao-pytorch")], check=True)
-    branch = subprocess.run(
-        ["git", "branch", "--show-current"], cwd=workdir / "tao-pytorch", check=True, capture_output=True, text=True
-    ).stdout.strip()
-    copied_in_containers(workdir, tiny_vit, MODEL, run_tests="none", base_branch=branch or "main")
+    branch = with_tao_pytorch(workdir, tao_pytorch_clone)
+    copied_in_containers(workdir, tiny_vit, MODEL, run_tests="none", base_branch=branch)
     status, said = tao_hf(workdir, "test", MODEL, "--steps", "16-20,24")
     assert status == 0, said
     assert "tao-pytorch" not in report(workdir, MODEL)["stand_ins"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from copy_fixtures import MODEL, copied, copier_copy, own_copy, tiny_vit  # noqa: F401
-from repo_fixtures import tao_pytorch_clone  # noqa: F401
+from repo_fixtures import tao_pytorch_clone, with_tao_pytorch  # noqa: F401
 from tao_hf.runtime import get_runtime
 
 pytestmark = [pytest.mark.runtime, pytest.mark.slow]
@@ -56,12 +56,8 @@ def test_generated_tests_pass_on_the_real_tao_pytorch(
 ) -> None:
     """The clone lies in the working directory, as a person's own would."""
     workdir = tmp_path / "workdir"
-    workdir.mkdir()
-    subprocess.run(["git", "clone", "-q", str(tao_pytorch_clone), str(workdir / "tao-pytorch")], check=True)
-    branch = subprocess.run(
-        ["git", "branch", "--show-current"], cwd=workdir / "tao-pytorch", check=True, capture_output=True, text=True
-    ).stdout.strip()
-    done = copier_copy(workdir, tiny_vit, model_name=MODEL, tao_source="auto", base_branch=branch or "main")
+    branch = with_tao_pytorch(workdir, tao_pytorch_clone)
+    done = copier_copy(workdir, tiny_vit, model_name=MODEL, tao_source="auto", base_branch=branch)
     assert done.returncode == 0, done.stdout
     assert "your own clone" in done.stdout
     report = tao_hf(workdir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
@@ -36,7 +37,9 @@ class Step:
 
     def _draw(self) -> None:
         while not self._stop.wait(0.5):
-            sys.stderr.write(f"\r\033[K  · {self.title} … {self.seconds:.0f}s {self._detail}")
+            line = f"  · {self.title} … {self.seconds:.0f}s {self._detail}"
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be drawn over
+            sys.stderr.write(f"\r\033[K{line[:width]}")
             sys.stderr.flush()
 
     def begin(self) -> None:

@@ -41,7 +41,7 @@ def _images(job: Job) -> list[HostTask]:
 
 def _images_gate(job: Job) -> str:
     found = [name for name in engine.COMPONENTS if engine.has_image(engine.prepared(name))]
-    return f"{', '.join(map(engine.prepared, found))}: no released package in them"
+    return f"{', '.join(found)}: prepared, without released packages"
 
 
 def _origin(job: Job) -> list[Command]:
