@@ -420,7 +420,7 @@ def images_step(workdir: Path) -> tuple[str, str]:
 def test_prepared_images_pass(workdir: Path, engine_with: Callable[..., None]) -> None:
     engine_with(pytorch=[], deploy=[], dataservices=[])
     status, reason = images_step(workdir)
-    assert status == "passed" and "tao-dataservices-base" in reason
+    assert status == "passed" and "dataservices" in reason
     engine_with(pytorch=[], deploy=[])
     status, reason = images_step(workdir)
     assert status == "passed" and "dataservices" not in reason
