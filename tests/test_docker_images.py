@@ -136,6 +136,7 @@ def test_image_with_a_user_a_banner_and_a_managed_python(variant: Callable[[str]
     assert docker.run("image", "inspect", "--format", asked, docker.prepared("deploy")).split() == ["root", "/srv"]
 
 
+@pytest.mark.usefixtures("no_leftovers")
 def test_image_without_python(variant: Callable[[str], str]) -> None:
     reference = variant("ENV PATH=/nowhere")
     with pytest.raises(UserError, match="cannot be asked for its packages"):

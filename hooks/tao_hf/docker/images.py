@@ -96,9 +96,8 @@ def prepare(component: str, reference: str) -> bool:
     dockerfile = _DOCKERFILE.format(reference=reference, strip=script)
     with step(f"Preparing {target}"):
         try:
-            engine.run(
-                "build", "--network", "none", *options, "--tag", target, "-", text=dockerfile, timeout=_BUILD_SECONDS
-            )
+            arguments = ("--force-rm", "--network", "none", *options, "--tag", target, "-")
+            engine.run("build", *arguments, text=dockerfile, timeout=_BUILD_SECONDS)
         except engine.EngineError as error:
             reason = one_line((error.output.splitlines() or [error.reason])[-1])
             raise UserError(

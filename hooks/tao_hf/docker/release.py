@@ -44,7 +44,7 @@ def build(workdir: Path, clone: str, wheel: Path, say: Callable[[str], None]) ->
             f"{clone} has no {dockerfile}, which only a clone of NVIDIA's repository has: put one into the working "
             "directory to build its release image."
         )
-    arguments = ["--network", "host", "--build-arg", f"TARGETARCH={_architecture()}"]
+    arguments = ["--force-rm", "--network", "host", "--build-arg", f"TARGETARCH={_architecture()}"]
     for name in passing.NETWORK:
         if name.lower().endswith("_proxy") and os.environ.get(name):
             arguments += ["--build-arg", name]
