@@ -32,15 +32,22 @@ def models(workdir: Path) -> list[str]:
 
 def repositories(workdir: Path) -> dict[str, dict[str, Any]]:
     """Return what workdir.json says of each TAO repository: source, version, path, commit."""
-    try:
-        return json.loads((workdir / ".tao-hf" / "workdir.json").read_text(encoding="utf-8"))["repos"]
-    except (OSError, ValueError, KeyError):
-        return {}
+    return _recorded(workdir).get("repos", {})
 
 
 def runtime_kind(workdir: Path) -> str:
     """Return the kind of runtime that the working directory was made with, "auto" when it does not say."""
+    return _recorded(workdir).get("runtime", "auto")
+
+
+def uses_gpu(workdir: Path) -> bool:
+    """Tell whether containers may use a GPU: yes, unless the working directory was set up without one."""
+    return _recorded(workdir).get("gpu", True)
+
+
+def _recorded(workdir: Path) -> dict[str, Any]:
+    """Return what workdir.json holds; nothing when there is none that can be read."""
     try:
-        return json.loads((workdir / ".tao-hf" / "workdir.json").read_text(encoding="utf-8"))["runtime"]
-    except (OSError, ValueError, KeyError):
-        return "auto"
+        return json.loads((workdir / ".tao-hf" / "workdir.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}

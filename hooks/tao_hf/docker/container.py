@@ -127,7 +127,6 @@ class Container:
             on_line: called with each line.
             timeout: seconds, after which the container is removed.
         """
-        stopped: list[str] = []
         try:
             done = stream(
                 self.exec_argv(argv, variables or {}, passed, workdir),
@@ -142,13 +141,13 @@ class Container:
         if done.returncode == TIMED_OUT and timeout:
             self.close()  # the command goes on inside after its client was killed
         elif done.returncode and self._has_died():
-            stopped.append(STOPPED)
             if on_line:
                 on_line(STOPPED)
             if log:
                 with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
                     file.write(STOPPED + "\n")
-        return replace(done, tail="\n".join([done.tail, *stopped])) if stopped else done
+            return replace(done, tail=f"{done.tail}\n{STOPPED}")
+        return done
 
     def exec_argv(
         self,

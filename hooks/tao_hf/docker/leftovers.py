@@ -12,8 +12,8 @@ from pathlib import Path
 from tao_hf import gitcmd
 from tao_hf.docker import engine
 from tao_hf.errors import UserError
+from tao_hf.repos import REPOS
 
-CLONES = ("tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices")
 _BUILT = ("build", ".pytest_cache", "__pycache__")
 _BUILT_ENDING = ".egg-info"
 
@@ -37,7 +37,7 @@ class Leftovers:
 def find(workdir: Path) -> Leftovers:
     """Return the leftovers of a working directory."""
     owner = workdir.stat().st_uid
-    made = {path for clone in CLONES for path in _built(workdir / clone)}
+    made = {path for repo in REPOS for path in _built(workdir / repo.name)}
     built = [path for path in made if not made & set(path.parents)]
     foreign = [
         path

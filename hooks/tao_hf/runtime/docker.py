@@ -14,9 +14,8 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from tao_hf import host
+from tao_hf import host, records
 from tao_hf.docker import engine, images, passing
 from tao_hf.docker.container import WORKSPACE, Container, Plan, inside
 from tao_hf.errors import UserError
@@ -93,7 +92,7 @@ class DockerRuntime(Runtime):
     @property
     def gpu(self) -> bool:
         """Tell whether containers get a GPU: the host has one, and the working directory was not set up without it."""
-        return bool(host.gpus()) and _settings(self._root).get("gpu", True)
+        return bool(host.gpus()) and records.uses_gpu(self._root)
 
     def prepare(self) -> None:
         """Check that the daemon answers; see `Runtime.prepare`."""
@@ -143,11 +142,8 @@ class DockerRuntime(Runtime):
         ours = self.path(Path(workdir) / ".tao-hf" / "standins")
         found: set[str] = set()
         for context in CLONES:
-            lines: list[str] = []
-            done = self._container(context).run(["python", "-c", _STAND_INS, ours], on_line=lines.append)
-            if done.returncode:
-                raise UserError(f"Python does not work in {self._plan(context).image}: {(lines or ['no output'])[-1]}")
-            found.update(json.loads(lines[-1]))
+            said = _output(self._container(context), ["python", "-c", _STAND_INS, ours])
+            found.update(json.loads(said.splitlines()[-1]))
         return sorted(found)
 
     def close(self) -> None:
@@ -203,11 +199,12 @@ class DockerRuntime(Runtime):
 
     def _container(self, context: str) -> Container:
         """Return the running container of a context, a new one where there is none or it lacks a mount."""
-        plan, running = self._plan(context), self._containers.get(context)
-        if running and running.alive and set(plan.readable) <= set(running.plan.readable):
+        running = self._containers.get(context)
+        if running and running.alive and set(self._readable) <= set(running.plan.readable):
             return running
         if running:
             self._containers.pop(context).close()
+        plan = self._plan(context)
         if plan.image == engine.FALLBACK_IMAGE:
             images.pull(plan.image)
         elif not engine.has_image(plan.image):
@@ -279,11 +276,3 @@ def _probe_requirements() -> list[str]:
     lines = _REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     pinned = {re.split(r"[=<>~]", line)[0]: line for line in lines if line and not line.startswith("#")}
     return [pinned.get(name, name) for name in PROBE_PACKAGES]
-
-
-def _settings(root: Path | None) -> dict[str, Any]:
-    """Return what workdir.json says of the working directory; empty for a scratch folder."""
-    try:
-        return json.loads((root / ".tao-hf" / "workdir.json").read_text(encoding="utf-8")) if root else {}
-    except (OSError, ValueError):
-        return {}
