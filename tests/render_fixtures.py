@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 ROOT = Path(__file__).resolve().parent.parent
+INCOMING = ROOT / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
 sys.path.insert(0, str(ROOT / "hooks"))
 
 from tao_hf import context, rendering  # noqa: E402
@@ -90,7 +91,7 @@ def environment() -> jinja2.Environment:
 
 
 def render(repo: str, names: dict[str, Any], destination: Path) -> list[Path]:
-    """Render ``template/<repo>`` into `destination` and return the written files.
+    """Render what the template has for `repo` into `destination` and return the written files.
 
     Args:
         repo: ``tao-core``, ``tao-pytorch`` or ``tao-deploy``.
@@ -98,7 +99,7 @@ def render(repo: str, names: dict[str, Any], destination: Path) -> list[Path]:
         destination: Directory that stands for the clone.
     """
     env = environment()
-    source = ROOT / "template" / repo
+    source = INCOMING / repo
     written = []
     for template in sorted(source.rglob("*.jinja")):
         name = env.from_string(str(template.relative_to(source))).render(names).removesuffix(".jinja")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from render_fixtures import ROOT, classifier_context, render
+from render_fixtures import INCOMING, ROOT, classifier_context, render
 from tao_hf import sources
 
 STANDINS = ROOT / "standins"
@@ -129,7 +129,7 @@ def test_strangers_text_stays_text(tmp_path: Path) -> None:
 def test_what_all_tasks_share_knows_no_task() -> None:
     """Only the task's room mentions classification: another task needs no change in template/."""
     for repo in REPOS:
-        for path in (ROOT / "template" / repo).rglob("*.jinja"):
+        for path in (INCOMING / repo).rglob("*.jinja"):
             assert "classif" not in path.read_text(encoding="utf-8").lower(), path
 
 

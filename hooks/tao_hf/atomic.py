@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+_NEW = ".new"
+SCRATCH = ".tao-hf-"  # what the names of folders begin with that are filled beside their place and then renamed
 
 
 def write(path: Path, content: bytes) -> None:
     """Give `path` the `content`, as `write_all` does for several files."""
     write_all({path: content})
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove what a process that was killed while it wrote one of `paths` has left beside it."""
+    for path in paths:
+        target = Path(os.path.realpath(path))
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*{_NEW}"):
+            left.unlink(missing_ok=True)
 
 
 def write_all(contents: Mapping[Path, bytes | None]) -> None:
@@ -59,7 +71,7 @@ def _stage(target: Path, content: bytes) -> str:
         umask = os.umask(0)
         os.umask(umask)
         mode = 0o666 & ~umask
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_NEW, dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tao_hf import gitcmd, patches, repos
+from tao_hf import gitcmd, patches, records, repos
 from tao_hf.errors import UserError
 from tao_hf.repos import REPOS
 
@@ -97,32 +97,32 @@ def create(workdir: Path, names: Iterable[str], branch: str, base: str) -> list[
     return notes
 
 
+def check_finished(path: Path) -> None:
+    """Refuse a clone that is in the middle of a merge, a rebase or the like."""
+    git_dir = Path(gitcmd.text("rev-parse", "--absolute-git-dir", cwd=path))
+    for name, what in _UNFINISHED.items():
+        if (git_dir / name).exists():
+            raise UserError(f"{path} is in the middle of a {what}; finish or abort it, then run this again.")
+
+
+def current(path: Path) -> str | None:
+    """Return the branch that a clone is on, `None` when it is on none."""
+    try:
+        return gitcmd.text("symbolic-ref", "--quiet", "--short", "HEAD", cwd=path)
+    except gitcmd.GitError:
+        return None
+
+
 def default_branch(workdir: Path, model_name: str) -> str:
     """Return the branch recorded for the model, else for the newest model of `workdir`, else a new name."""
-    records = list(workdir.glob(".tao-hf/*/answers.yml"))
+    found = list(workdir.glob(".tao-hf/*/answers.yml"))
     for record in sorted(
-        records, key=lambda path: (path.parent.name == model_name, path.stat().st_mtime), reverse=True
+        found, key=lambda path: (path.parent.name == model_name, path.stat().st_mtime), reverse=True
     ):
-        name = _recorded(record)
+        name = records.scalar(record, "branch_name")
         if name:
             return name
     return f"feature/add-{model_name.replace('_', '-')}"
-
-
-def _recorded(record: Path) -> str:
-    """Return the ``branch_name`` of an answers file, which is one plain or quoted YAML scalar on one line."""
-    for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("branch_name:"):
-            value = line.partition(":")[2].strip()
-            if value.startswith('"'):
-                try:
-                    return str(json.loads(value))
-                except ValueError:
-                    return ""
-            if value.startswith("'"):
-                return value[1:-1].replace("''", "'")
-            return "" if value in ("null", "~") else value
-    return ""
 
 
 def _check_name(branch: str) -> None:
@@ -147,31 +147,28 @@ def _plan(workdir: Path, path: Path, branch: str, base: str) -> _Plan:
     commit = repos.commit(path)
     if commit is None:
         raise UserError(f"{path} has no commit yet, so it is no usable clone; commit something or clone it anew.")
-    current = _current(path)
+    here = current(path)
     exists = gitcmd.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}", cwd=path)
-    if current == branch:
-        return _Plan(path, current, commit, exists, "")
-    git_dir = Path(gitcmd.text("rev-parse", "--absolute-git-dir", cwd=path))
-    for name, what in _UNFINISHED.items():
-        if (git_dir / name).exists():
-            raise UserError(f"{path} is in the middle of a {what}; finish or abort it, then run this again.")
+    if here == branch:
+        return _Plan(path, here, commit, exists, "")
+    check_finished(path)
     _check_clean(workdir, path, branch)
     if exists:
-        if current is None and not gitcmd.run("for-each-ref", "--contains", commit, "--count=1", cwd=path):
+        if here is None and not gitcmd.run("for-each-ref", "--contains", commit, "--count=1", cwd=path):
             raise UserError(
                 f"{path} stands on commits that no branch holds; give them a branch (git branch NAME) first."
             )
-        return _Plan(path, current, commit, True, "")
+        return _Plan(path, here, commit, True, "")
     _check_prefix(path, branch)
-    return _Plan(path, current, commit, False, _start(path, current, base))
+    return _Plan(path, here, commit, False, _start(path, here, base))
 
 
-def _start(path: Path, current: str | None, base: str) -> str:
+def _start(path: Path, here: str | None, base: str) -> str:
     """Return the revision a new branch starts from; empty for where the clone stands."""
-    if not base or current == base:
+    if not base or here == base:
         return ""
-    on_tag = current is None and bool(gitcmd.text("tag", "--points-at", "HEAD", cwd=path))
-    loose = current is None and not gitcmd.run("for-each-ref", "--contains", "HEAD", "--count=1", cwd=path)
+    on_tag = here is None and bool(gitcmd.text("tag", "--points-at", "HEAD", cwd=path))
+    loose = here is None and not gitcmd.run("for-each-ref", "--contains", "HEAD", "--count=1", cwd=path)
     if on_tag or loose:
         return ""
     for ref in (f"refs/heads/{base}", f"refs/remotes/origin/{base}", f"refs/tags/{base}"):
@@ -180,13 +177,6 @@ def _start(path: Path, current: str | None, base: str) -> str:
     listed = gitcmd.text("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/remotes/origin", cwd=path)
     names = sorted({name.removeprefix("origin/") for name in listed.splitlines()} - {"HEAD"})
     raise UserError(f"{path} has no branch {base}; base_branch can be one of {', '.join(names[:8])}.")
-
-
-def _current(path: Path) -> str | None:
-    try:
-        return gitcmd.text("symbolic-ref", "--quiet", "--short", "HEAD", cwd=path)
-    except gitcmd.GitError:
-        return None
 
 
 def _changed(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tao_hf import phase0, records, report, runner
+from tao_hf import phase0, records, report, runner, updating, upkeep
 from tao_hf.docker import leftovers
 from tao_hf.errors import UserError
 from tao_hf.runtime import get_runtime
@@ -58,6 +58,14 @@ def _parser() -> argparse.ArgumentParser:
             description="Check what the TAO containers need on this machine, pull the TAO images and prepare them.",
         )
     )
+    _add_update(commands)
+    restore = commands.add_parser(
+        "restore",
+        help="put missing files of a model back",
+        description="Put back the files of a model that are missing, as the ledger recorded them last, with its branch "
+        "and its patches. Files that are there stay as they are.",
+    )
+    restore.add_argument("model", metavar="MODEL")
     shell = commands.add_parser(
         "shell",
         help="open a shell in which the models' commands work",
@@ -105,6 +113,27 @@ def _add_test(commands: argparse._SubParsersAction) -> None:
     )
 
 
+def _add_update(commands: argparse._SubParsersAction) -> None:
+    update = commands.add_parser(
+        "update",
+        help="bring models to a newer version of the template",
+        description="Bring models to a newer version of the template. Your edits are merged; what cannot be merged is "
+        "marked in the file. Nothing is inspected, no container is started.",
+    )
+    update.add_argument("model", metavar="MODEL", nargs="?", help="not needed when there is one model")
+    update.add_argument("--all", action="store_true", help="every model, one after the other")
+    update.add_argument("--undo", action="store_true", help="take the last update back")
+    update.add_argument(
+        "--data",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="answers",
+        help="change an answer, such as num_labels=12",
+    )
+    update.add_argument("--to", metavar="VERSION", help="version of the template (default: the newest)")
+
+
 def main(workdir: Path, argv: Sequence[str]) -> int:
     """Run one command in `workdir` and return the exit status (see EPILOG)."""
     for stream in (sys.stdout, sys.stderr):
@@ -120,6 +149,10 @@ def main(workdir: Path, argv: Sequence[str]) -> int:
             return phase0.main(workdir, args)
         if args.command == "shell":
             return shell(workdir, args.context)
+        if args.command == "update":
+            return update(workdir, args)
+        if args.command == "restore":
+            return restore(workdir, args.model)
         if args.command == "clean":
             return leftovers.clean(workdir, args.dry_run)
         return list_steps(workdir, args.model) if args.list else test(workdir, args)
@@ -224,6 +257,38 @@ def shell(workdir: Path, context: str) -> int:
     with contextlib.closing(get_runtime(records.runtime_kind(workdir), workdir)) as runtime:
         runtime.prepare()
         return runtime.shell(context, workdir)
+
+
+def update(workdir: Path, args: argparse.Namespace) -> int:
+    """Update models, or take that back; conflicts count as failure."""
+    known = records.models(workdir)
+    if args.all:
+        if args.model or args.undo:
+            raise UserError("--all is for updates of all models; leave out the other options")
+        models = known
+    else:
+        models = [args.model or updating.model_of(workdir, "")]
+    if not models:
+        raise UserError(f"there is no model in {workdir} yet")
+    if args.undo:
+        if args.answers or args.to:
+            raise UserError("--undo takes the last update back as a whole; leave out --data and --to")
+        changed = [change.path for change in upkeep.undo(workdir, models[0]) if change.before != change.after]
+        for path in changed:
+            print(f"  back  {path}")
+        print(f"  {models[0]} is as it was before its last update, which stays in the ledger ({len(changed)} files)")
+        return FINE
+    clean = [upkeep.update(workdir, model, args.answers, args.to) for model in models]
+    return FINE if all(clean) else FAILED
+
+
+def restore(workdir: Path, model: str) -> int:
+    """Put missing files back and print them."""
+    written = upkeep.restore(workdir, model)
+    for path in written:
+        print(f"  restored  {path}")
+    print(f"  {model}: " + (f"{len(written)} files restored" if written else "nothing was missing"))
+    return FINE
 
 
 def test(workdir: Path, args: argparse.Namespace) -> int:

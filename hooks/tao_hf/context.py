@@ -86,11 +86,12 @@ def backbone_file(model_name: str) -> str:
 
 @cache
 def generated_files(root: Path, model_name: str) -> tuple[str, ...]:
-    """Return the paths, relative to the working directory, of the files that rendering writes for a model."""
+    """Return the files of a model in the repositories, relative to the working directory."""
     names = {"{{model_name}}": model_name, "{{backbone_file}}": backbone_file(model_name)}
+    incoming = root / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
     files = []
-    for path in sorted((root / "template").rglob("*.jinja")):
-        relative = path.relative_to(root / "template").as_posix()
+    for path in sorted(incoming.glob("*/**/*.jinja")):
+        relative = path.relative_to(incoming).as_posix()
         for name, value in names.items():
             relative = relative.replace(name, value)
         files.append(relative.removesuffix(".jinja"))
@@ -116,7 +117,10 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     findings = answers["findings"]
     model_name = answers["model_name"]
     room = task_room(answers["task_type"])
-    strategy = settled_strategy(root, answers["strategy"])
+    strategy = answers["strategy"]
+    if strategy == "auto":  # settled once: an update to a template with more strategies keeps the model's
+        settled = answers.get("preflight")  # before it is answered, Jinja's function of that name
+        strategy = settled["strategy"] if isinstance(settled, Mapping) else settled_strategy(root, strategy)
     task = _task(root, room)
     if task is None:
         return {}

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from tao_hf.errors import UserError
@@ -20,19 +20,24 @@ _ALLOWED = frozenset(
         "check-ref-format",
         "clone",
         "commit",
+        "config",
+        "fast-import",
         "fetch",
         "for-each-ref",
         "hash-object",
         "init",
         "ls-files",
         "ls-remote",
+        "ls-tree",
         "merge",
+        "merge-file",
         "rev-parse",
         "status",
         "switch",
         "symbolic-ref",
         "tag",
         "update-index",
+        "update-ref",
     )
 )
 
@@ -68,6 +73,7 @@ def run(
     stdin: bytes | None = None,
     env: dict[str, str] | None = None,
     settings: Sequence[str] = (),
+    fine: Container[int] = (0,),
 ) -> bytes:
     """Run ``git <args>`` and return its standard output.
 
@@ -78,6 +84,7 @@ def run(
         stdin: Bytes for its standard input.
         env: Extra variables.
         settings: Configuration for this one command, as ``key=value``.
+        fine: Exit statuses that are no failure.
 
     Raises:
         GitError: git failed or ran past the limit.
@@ -108,7 +115,7 @@ def run(
     except BaseException:
         _kill(process)
         raise
-    if process.returncode:
+    if process.returncode not in fine:
         raise GitError(args, _reason(err.decode("utf-8", "replace")) or f"exit status {process.returncode}")
     return out
 

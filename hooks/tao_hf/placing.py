@@ -1,20 +1,22 @@
-"""After rendering: put the repositories around the generated files, on their branch, patched, recorded and tested."""
+"""After rendering: the repositories in their place, on their branch, the model in them, recorded and tested."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tao_hf import branches, inspection, patches, report, runner, sources
+from tao_hf import atomic, branches, inspection, intake, lock, report, runner, sources, updating
+from tao_hf.answers import check as check_answers
+from tao_hf.answers import load as load_answers
 from tao_hf.cache import write_atomic
 from tao_hf.errors import UserError
+from tao_hf.merging import Change
 from tao_hf.progress import step
 
 EXIT_FAILED_TESTS = 1
@@ -33,21 +35,51 @@ def install_tools(template: Path, workdir: Path) -> None:
         workdir: The working directory.
     """
     home = workdir / ".tao-hf"
-    for source, target in (
-        (template / "hooks" / "tao_hf", home / "lib" / "tao_hf"),
-        (template / "standins" / "modules", home / "standins"),
-        (template / "standins" / "hide_in_deploy", home / "hide_in_deploy"),
-    ):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        shutil.copytree(source, fresh, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    parts = {
+        "lib/tao_hf": template / "hooks" / "tao_hf",
+        "standins": template / "standins" / "modules",
+        "hide_in_deploy": template / "standins" / "hide_in_deploy",
+    }
+    version = _digest([*parts.values(), template / "standins" / "requirements.txt", template / "hooks" / "tao-hf"])
+    tools = home / "tools" / version
+    if not tools.is_dir():
+        tools.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=atomic.SCRATCH, dir=tools.parent))
+        for name, source in parts.items():
+            shutil.copytree(source, fresh / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy2(template / "standins" / "requirements.txt", fresh / "standins" / "requirements.txt")
         fresh.chmod(0o755)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
-    shutil.copy2(template / "standins" / "requirements.txt", home / "standins" / "requirements.txt")
+        fresh.rename(tools)
+    for name in ("lib", "standins", "hide_in_deploy"):
+        _point(home / name, Path("tools") / version / name)
     launcher = workdir / "tao-hf"
-    shutil.copy2(template / "hooks" / "tao-hf", launcher)
+    atomic.write(launcher, (template / "hooks" / "tao-hf").read_bytes())
     launcher.chmod(0o755)
+    for old in tools.parent.iterdir():
+        if old.name != version:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Return a name for the content of files and folders."""
+    digest = hashlib.sha256()
+    for top in paths:
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.relative_to(top.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _point(link: Path, target: Path) -> None:
+    """Let a symbolic link point to `target`, at no moment to nothing."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    new = link.with_name(f"{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
 
 
 def record_workdir(workdir: Path, answers: Mapping[str, Any]) -> None:
@@ -56,6 +88,7 @@ def record_workdir(workdir: Path, answers: Mapping[str, Any]) -> None:
         "template_version": answers.get("_commit"),
         "runtime": answers["containers"]["kind"],
         "gpu": answers["containers"]["gpu"],
+        "copier": sys.executable,
         "repos": answers["workspace"]["repos"],
     }
     write_atomic(workdir / ".tao-hf" / "workdir.json", json.dumps(record, indent=2) + "\n")
@@ -66,30 +99,63 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
 
     Args:
         template: Folder of the template.
-        workdir: The working directory, with the model's files rendered.
+        workdir: The working directory, with the model rendered into its ``incoming`` folder.
         model_name: The model.
 
     Returns:
         The model's answers.
     """
-    home = workdir / ".tao-hf" / model_name
-    answers = yaml.safe_load((home / "answers.yml").read_text(encoding="utf-8"))
-    model = json.loads((home / "model.json").read_text(encoding="utf-8"))
+    lock.hold_model(workdir, model_name)
+    answers = load_answers(workdir, model_name)
     repos = answers["workspace"]["repos"]
-
-    with step("Putting the repositories around the generated files"):
+    with step("Putting the repositories and the model in place"), lock.placing(workdir):
         install_tools(template, workdir)
         sources.place(workdir, repos, answers["base_branch"])
         notes = branches.create(workdir, repos, answers["branch_name"], answers["base_branch"])
-        patches.apply(workdir, model_name, model["backbone"]["module"], model["backbone"]["names"])
-        record_workdir(workdir, answers)
+        changes = _take_in(workdir, model_name, "copy", answers)
         full_report = inspection.full_report_path(answers["findings"])
         if full_report.is_file():
-            shutil.copyfile(full_report, home / "inspection.json")
+            shutil.copyfile(full_report, workdir / ".tao-hf" / model_name / "inspection.json")
     for note in notes:
         print(f"  – {note}", file=sys.stderr)
     print(f"  – all repositories are on the local branch {answers['branch_name']}", file=sys.stderr)
+    if any(change.kind not in ("added", "same") for change in changes):
+        print(updating.summary(model_name, changes, _label(answers)), file=sys.stderr)
     return answers
+
+
+def _take_in(workdir: Path, model_name: str, operation: str, answers: Mapping[str, Any]) -> list[Change]:
+    """Take a rendering into the repositories and register the model there."""
+    record_workdir(workdir, answers)
+    changes = intake.take_in(workdir, model_name, operation, _label(answers))
+    updating.register(workdir, model_name)
+    intake.clear(workdir, model_name)
+    updating.link_answers(workdir)
+    return changes
+
+
+def _label(answers: Mapping[str, Any]) -> str:
+    return f"template {answers.get('_commit') or 'of unknown version'}"
+
+
+def update(template: Path, workdir: Path, model_name: str) -> int:
+    """Take in what `copier update` has rendered; return the exit status."""
+    try:
+        lock.hold_model(workdir, model_name)
+        check_answers(workdir, model_name, {})
+        with lock.placing(workdir):
+            intake.finish(workdir, model_name)
+            updating.check_clones(workdir, model_name)
+            install_tools(template, workdir)
+            answers = load_answers(workdir, model_name)
+            changes = _take_in(workdir, model_name, "update", answers)
+    except UserError as error:
+        print(f"tao-hf: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        return 130
+    print(updating.summary(model_name, changes, _label(answers)))  # Copier's own messages go to standard error
+    return 0
 
 
 def test(workdir: Path, model_name: str, level: str) -> int:

@@ -12,15 +12,29 @@ from typing import Any
 
 import yaml
 
-from tao_hf import branches, context, findings_table, gitcmd, host, inspection, phase0, phase2, records, sources
+from tao_hf import (
+    branches,
+    context,
+    findings_table,
+    gitcmd,
+    host,
+    inspection,
+    intake,
+    ledger,
+    lock,
+    phase0,
+    phase2,
+    records,
+    sources,
+    updating,
+    values,
+)  # fmt: skip
 from tao_hf.docker import engine, images
 from tao_hf.errors import UserError
 from tao_hf.model_name import free_name, model_name_problem
 from tao_hf.rendering import one_line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MAX_PIXELS = 8192
-MAX_CLASSES = 1_000_000
 DISTINCT_LABELS = 0.99
 NEEDED_BYTES = 32 * 1024**2
 
@@ -51,14 +65,14 @@ def task_types() -> list[str]:
     return context.task_types(ROOT)
 
 
-def welcome(data: Mapping[str, Any]) -> str:
+def welcome(conf: Mapping[str, Any]) -> str:
     """Return the banner, after checking the names and choices of answers given with ``--data``.
 
     Raises:
         UserError: If an answer is for no question, or is none of the choices.
     """
     questions = _questions()
-    for name, value in data.items():
+    for name, value in conf["data"].items():
         if name not in questions:
             close = difflib.get_close_matches(name, questions, n=1)
             hint = f"did you mean {close[0]}?" if close else f"the questions are {', '.join(questions)}."
@@ -66,7 +80,18 @@ def welcome(data: Mapping[str, Any]) -> str:
         choices = task_types() if name == "task_type" else questions[name].get("choices")
         if isinstance(choices, (list, dict)) and value not in _values(choices):
             raise UserError(f"{name} cannot be {one_line(value)}: choose one of {', '.join(_values(choices))}.")
+    # Copier would take another model's answers for this one's; post_copy puts the link back.
+    link = Path(str(conf["dst_path"])) / updating.ANSWERS_LINK
+    if link.is_symlink() and not conf["pretend"]:
+        link.unlink()
     return BANNER
+
+
+def begin_update(conf: Mapping[str, Any]) -> str:
+    """Prepare an update, or refuse it; return nothing to print."""
+    workdir = Path(str(conf["dst_path"])).absolute()
+    updating.prepare(workdir, str(conf["answers_file"]), conf["data"])
+    return ""
 
 
 def _labels_broken(labels: Sequence[str]) -> bool:
@@ -268,25 +293,6 @@ def _model_name_problem(
     return model_name_problem(model_name, _explored(workdir, workspace["repos"], findings["task_type"]))
 
 
-def _image_size_problem(image_size: Any, findings: Mapping[str, Any]) -> str | None:
-    try:
-        height, width = context.height_and_width(image_size)
-    except (TypeError, ValueError):
-        return "image_size must be one number, or [height, width], in pixels."
-    if isinstance(image_size, bool) or not (1 <= height <= MAX_PIXELS and 1 <= width <= MAX_PIXELS):
-        return f"image_size must be between 1 and {MAX_PIXELS} pixels, not {height} x {width}."
-    patch = findings.get("patch_size")
-    if patch and (height % patch or width % patch):
-        return f"image_size must be a multiple of the model's patch size, {patch} pixels, not {height} x {width}."
-    return None
-
-
-def _num_labels_problem(num_labels: Any) -> str | None:
-    if not isinstance(num_labels, int) or isinstance(num_labels, bool) or not 2 <= num_labels <= MAX_CLASSES:
-        return f"num_labels must be a whole number of classes, at least 2, not {one_line(num_labels)}."
-    return None
-
-
 def problem_when_asked(question: str, conf: Mapping[str, Any], *values: Any) -> str:
     """Return what is wrong with an answer typed at the prompt, or an empty string.
 
@@ -298,15 +304,8 @@ def problem_when_asked(question: str, conf: Mapping[str, Any], *values: Any) -> 
     if question == "model_name":
         return _model_name_problem(*values, Path(str(conf["dst_path"])).absolute()) or ""
     if question == "image_size":
-        return _image_size_problem(*values) or ""
-    return _num_labels_problem(*values) or ""
-
-
-def _strategy_problem(strategy: str) -> str | None:
-    rooms = context.strategy_rooms(ROOT)
-    if strategy != "auto" and strategy not in rooms:
-        return f"strategy={strategy} is not part of this version of the template: choose auto or {' or '.join(rooms)}."
-    return None
+        return values.image_size_problem(*values) or ""
+    return values.num_labels_problem(*values) or ""
 
 
 def _task_problem(task_type: str, findings: Mapping[str, Any]) -> str | None:
@@ -347,9 +346,9 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     problem = (
         _model_name_problem(answers["model_name"], answers["workspace"], answers["findings"], workdir)
         or _task_problem(answers["task_type"], answers["findings"])
-        or _image_size_problem(answers["image_size"], answers["findings"])
-        or _num_labels_problem(answers["num_labels"])
-        or _strategy_problem(answers["strategy"])
+        or values.image_size_problem(answers["image_size"], answers["findings"])
+        or values.num_labels_problem(answers["num_labels"])
+        or values.strategy_problem(answers["strategy"])
         or _path_problem(workdir)
         or _disk_problem(workdir)
     )
@@ -359,13 +358,22 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     if taken and answers["model_name"] not in records.models(workdir):
         raise UserError(f"{taken[0]} is in the repository already: choose another model_name.")
     branches.check(workdir, answers["branch_name"], answers["base_branch"])
+    ledger.Ledger(workdir).exists()
     if not conf["pretend"]:
         # Copier removes a destination it made itself when a task fails; what failed its tests must stay.
         workdir.mkdir(parents=True, exist_ok=True)
+        lock.hold_model(workdir, answers["model_name"])
+        intake.clear(workdir, answers["model_name"])
     return {"strategy": context.settled_strategy(ROOT, answers["strategy"])}
 
 
+def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answers to write down; a template that lies in a folder is found from everywhere then."""
+    source = Path(str(answers["_src_path"]))
+    return {**answers, "_src_path": str(source.absolute())} if source.is_dir() else dict(answers)
+
+
 FUNCTIONS = (
-    task_types, welcome, default_image, asks_for_image, asks_about_gpu, image_problem_when_asked, settle_runtime,
-    inspect_model, explore_workspace, suggest_name, default_branch, problem_when_asked, preflight,
+    recorded, task_types, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
+    image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, suggest_name, default_branch, problem_when_asked, preflight,
 )  # fmt: skip

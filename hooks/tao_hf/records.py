@@ -30,6 +30,25 @@ def models(workdir: Path) -> list[str]:
     return sorted(path.parent.name for path in (workdir / ".tao-hf").glob("*/model.json"))
 
 
+def scalar(answers: Path, name: str) -> str:
+    """Return one answer from an answers file without a YAML parser; an empty string when there is none.
+
+    Copier writes plain and quoted scalars on one line; what is none of these has to be read as YAML.
+    """
+    for line in answers.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith(f"{name}:"):
+            value = line.partition(":")[2].strip()
+            if value.startswith('"'):
+                try:
+                    return str(json.loads(value))
+                except ValueError:
+                    return ""
+            if value.startswith("'"):
+                return value[1:-1].replace("''", "'")
+            return "" if value in ("null", "~") else value
+    return ""
+
+
 def repositories(workdir: Path) -> dict[str, dict[str, Any]]:
     """Return what workdir.json says of each TAO repository: source, version, path, commit."""
     return _recorded(workdir).get("repos", {})
@@ -43,6 +62,11 @@ def runtime_kind(workdir: Path) -> str:
 def uses_gpu(workdir: Path) -> bool:
     """Tell whether containers may use a GPU: yes, unless the working directory was set up without one."""
     return _recorded(workdir).get("gpu", True)
+
+
+def copier(workdir: Path) -> str:
+    """Return the Python interpreter that Copier ran in last, an empty string when that is not recorded."""
+    return _recorded(workdir).get("copier", "")
 
 
 def _recorded(workdir: Path) -> dict[str, Any]:

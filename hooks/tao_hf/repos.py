@@ -38,7 +38,7 @@ REPOS = (
 def find(workdir: Path, repo: Repo) -> Path | None:
     """Return the person's own clone of `repo` in `workdir` (a link to one will do), or `None`.
 
-    A folder that holds only files rendered by an earlier, unfinished run counts as no clone.
+    An empty folder counts as no clone.
 
     Raises:
         UserError: Something else is in its place.
@@ -56,10 +56,10 @@ def find(workdir: Path, repo: Repo) -> Path | None:
                 f"{path} is a git clone but has no {repo.package}/, so it is not {repo.name}; move it away."
             )
         return path
-    if (path / "setup.py").exists() or (path / repo.package / "__init__.py").exists():
+    if any(path.iterdir()):
         raise UserError(
-            f"{path} holds {repo.name} but is no git clone, so your changes could not be told from ours; put "
-            "a git clone there, or move it away and the template gets one."
+            f"{path} is no git clone of {repo.name}, so your changes could not be told from ours; put a git clone "
+            "there, or move it away and the template gets one."
         )
     return None
 

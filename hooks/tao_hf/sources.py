@@ -1,12 +1,11 @@
 """Decides where each TAO repository comes from (there, cloned, embedded), says so, and puts it in place.
 
-`resolve` runs while the questions are asked and writes only into the cache; `place` runs after rendering and
-puts the cached repository around the rendered files. Nothing here, or below, writes to a remote.
+`resolve` runs while the questions are asked and writes only into the cache; `place` runs after rendering and copies
+the cached repository into the working directory. Nothing here, or below, writes to a remote.
 """
 
 from __future__ import annotations
 
-import filecmp
 import os
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tao_hf import embedded, gitcmd, repos
+from tao_hf import atomic, embedded, gitcmd, repos
 from tao_hf.cache import cache_dir
 from tao_hf.errors import UserError
 from tao_hf.progress import step
@@ -111,7 +110,7 @@ def collisions(resolved: Mapping[str, Mapping[str, Any]], files: Iterable[str]) 
 
 
 def place(workdir: Path, resolved: Mapping[str, Mapping[str, Any]], base_branch: str = "") -> None:
-    """Put cloned and embedded repositories into `workdir`, around the files rendered there already.
+    """Put cloned and embedded repositories into `workdir`.
 
     A repository is placed as a whole or not at all, and one that is in place already stays as it is.
 
@@ -121,17 +120,18 @@ def place(workdir: Path, resolved: Mapping[str, Mapping[str, Any]], base_branch:
         base_branch: Name for the branch of an embedded repository (``main`` when empty).
 
     Raises:
-        UserError: A rendered file differs from a file the repository holds, or the disk does not let us.
+        UserError: Something else is in the place of a repository, or the disk does not let us.
     """
+    for stale in workdir.glob(atomic.SCRATCH + "*"):  # of a run that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     waiting = []
     for repo in REPOS:
         entry = resolved.get(repo.name)
-        if entry is None or entry["source"] == "present" or gitcmd.is_clone(workdir / repo.name):
+        if entry is None or entry["source"] == "present" or repos.find(workdir, repo):
             continue
         origin = Path(entry["path"])
         if not (origin / ".git").is_dir():
             raise UserError(f"{origin} was removed from the cache meanwhile; run the template again.")
-        _refuse_overwriting(workdir / repo.name, origin, repo)
         waiting.append((repo, entry, origin))
     for repo, entry, origin in waiting:
         try:
@@ -273,7 +273,7 @@ def _cached(name: str, repo: Repo, make: Callable[[Path], None]) -> Path:
 @contextmanager
 def _scratch(parent: Path) -> Iterator[Path]:
     """Give a folder on the same disk as `parent`'s content that is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=".tao-hf-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=atomic.SCRATCH, dir=parent))
     try:
         yield folder
     finally:
@@ -284,21 +284,6 @@ def _tracked(path: Path) -> list[str]:
     return gitcmd.run("ls-files", "-z", cwd=path).decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
-def _refuse_overwriting(target: Path, origin: Path, repo: Repo) -> None:
-    """Refuse when the repository tracks a file that was rendered with other content."""
-    if not target.is_dir():
-        return
-    for name in _tracked(origin):
-        mine, theirs = target / name, origin / name
-        if os.path.lexists(mine) and not (
-            mine.is_file() and theirs.is_file() and filecmp.cmp(mine, theirs, shallow=False)
-        ):
-            raise UserError(
-                f"{repo.name} holds {name} already, so the model would overwrite a part of TAO; choose "
-                "another model_name."
-            )
-
-
 def _place(workdir: Path, repo: Repo, origin: Path, branch: str) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     with _scratch(workdir) as scratch:
@@ -306,29 +291,8 @@ def _place(workdir: Path, repo: Repo, origin: Path, branch: str) -> None:
         shutil.copytree(origin, new, symlinks=True, copy_function=_link_objects)
         if branch:
             gitcmd.run("branch", "-m", branch, cwd=new)
-        moved: list[Path] = []
-        try:
-            _merge(new, workdir / repo.name, moved)
-            gitcmd.run("update-index", "-q", "--refresh", cwd=workdir / repo.name, timeout=300)
-        except BaseException:
-            for path in reversed(moved):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            raise
-
-
-def _merge(new: Path, target: Path, moved: list[Path]) -> None:
-    """Move what `target` lacks from `new` into it, whole folders at once, ``.git`` last; the rest stays."""
-    if not os.path.lexists(target):
-        new.rename(target)
-        moved.append(target)
-        return
-    for entry in sorted(new.iterdir(), key=lambda path: path.name == ".git"):
-        here = target / entry.name
-        if not os.path.lexists(here):
-            entry.rename(here)
-            moved.append(here)
-        elif entry.is_dir() and not entry.is_symlink() and here.is_dir() and not here.is_symlink():
-            _merge(entry, here, moved)
+        gitcmd.run("update-index", "-q", "--refresh", cwd=new, timeout=300)
+        new.rename(workdir / repo.name)
 
 
 def _link_objects(source: str, target: str) -> None:

@@ -1,0 +1,10 @@
+"""What Copier runs in the working directory after an update: ``python post_update.py TEMPLATE_FOLDER MODEL``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from tao_hf.placing import update
+
+sys.exit(update(Path(sys.argv[1]), Path.cwd(), sys.argv[2]))

@@ -1,0 +1,61 @@
+"""Keeps two commands from working on the same thing at once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tao_hf.errors import UserError
+from tao_hf.progress import step
+
+_HOLDER = "TAO_HF_LOCK_HOLDER"  # the process on whose behalf a command works: it holds the model's lock
+
+
+def hold_model(workdir: Path, model: str) -> None:
+    """Take a model for this process until it ends; what works on its behalf may go on.
+
+    Raises:
+        UserError: Another command has it.
+    """
+    path = _folder(workdir) / model
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(handle, 20).decode("ascii", "replace").strip()
+        os.close(handle)
+        if holder in {str(os.getpid()), str(os.getppid()), os.environ.get(_HOLDER)}:
+            return
+        raise UserError(
+            f"Another command (process {holder or 'unknown'}) is working on {model} in {workdir}; wait for it."
+        ) from None
+    os.ftruncate(handle, 0)
+    os.write(handle, str(os.getpid()).encode())  # the handle stays open, and with it the lock, until the process ends
+    os.environ[_HOLDER] = str(os.getpid())
+
+
+@contextlib.contextmanager
+def placing(workdir: Path) -> Iterator[None]:
+    """Be the only one who changes files in the repositories of `workdir`; wait for another who does."""
+    handle = os.open(_folder(workdir) / "placing.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with step("Waiting for another command that changes these repositories"):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _folder(workdir: Path) -> Path:
+    path = workdir / ".tao-hf" / "locks"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be made ({error.strerror}); make {workdir} writable.") from error
+    return path
