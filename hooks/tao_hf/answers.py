@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tao_hf import intake, values
+from tao_hf import intake, updating, values
+from tao_hf.cache import write_atomic
 from tao_hf.errors import UserError
 from tao_hf.ledger import Ledger
 from tao_hf.rendering import one_line
@@ -37,21 +39,36 @@ def load(workdir: Path, model: str) -> dict[str, Any]:
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = one_line(str(error))
         raise UserError(f"The answers of {model} in {path} cannot be read ({reason}); {hint}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not isinstance(found.get("findings"), dict):
         raise UserError(f"{path} does not hold answers; {hint}.")
     return found
 
 
-def check(workdir: Path, model: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers that `data` or an edit of the answers file changes, with their new values.
+def rename(workdir: Path, answers_file: str, old: str, new: str) -> int:
+    """Give the answer `old` the name `new` as well, for a template that asks for it so; return the exit status."""
+    try:
+        path = workdir / intake.answers_file(updating.model_of(workdir, answers_file))
+        found = load(workdir, path.parent.name)
+        if old in found and new not in found:
+            text = path.read_text(encoding="utf-8").rstrip("\n")
+            write_atomic(path, f"{text}\n{yaml.safe_dump({new: found[old]})}")
+    except UserError as error:
+        print(f"tao-hf: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def check(workdir: Path, model: str, data: Mapping[str, Any], questions: Collection[str]) -> None:
+    """Refuse answers, given in `data` or edited in the file, that an update cannot change, and wrong values.
 
     Args:
         workdir: The working directory.
         model: The model.
         data: Answers given on the command line; text is read as YAML, as Copier does.
+        questions: Names of the questions that the template has now; those that it did not have before may be answered.
 
     Raises:
-        UserError: One of them cannot be changed by an update.
+        UserError: One of them cannot be changed by an update, or has no usable value.
     """
     now = load(workdir, model)
     tip = Ledger(workdir).tip(f"template/{model}")
@@ -66,18 +83,28 @@ def check(workdir: Path, model: str, data: Mapping[str, Any]) -> dict[str, Any]:
         given = yaml.safe_load(value) if isinstance(value, str) else value
         if given != now.get(name):
             changed[name] = given
-    problem = (
-        ("image_size" in changed and values.image_size_problem(changed["image_size"], before["findings"]))
-        or ("num_labels" in changed and values.num_labels_problem(changed["num_labels"]))
-        or ("strategy" in changed and values.strategy_problem(changed["strategy"]))
-    )
-    if problem:
-        raise UserError(f"{problem} Nothing was changed.")
     for name in sorted(set(changed) - set(CHANGEABLE) - set(_OF_NO_EFFECT)):
+        if name not in before and name in questions:
+            continue
         if name not in before:
             known = ", ".join(CHANGEABLE)
             raise UserError(f"There is no answer called {one_line(name)}: an update can change {known}.")
         why = _WHY.get(name, _SETTLED).format(model=model)
         restore = "" if name in data else f" ./tao-hf restore {model} puts back the recorded answers."
         raise UserError(f"{name} cannot be changed by an update, because {why}.{restore}")
-    return changed
+    check_values({**now, **changed})
+
+
+def check_values(found: Mapping[str, Any]) -> None:
+    """Refuse answers that nothing can be rendered from.
+
+    Raises:
+        UserError: For the first value that is wrong.
+    """
+    problem = (
+        values.image_size_problem(found.get("image_size"), found["findings"])
+        or values.num_labels_problem(found.get("num_labels"))
+        or values.strategy_problem(found.get("strategy"))
+    )
+    if problem:
+        raise UserError(f"{problem} Nothing was changed.")

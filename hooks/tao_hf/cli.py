@@ -181,7 +181,7 @@ def status(workdir: Path) -> int:
         info, last = records.load_model(workdir, name), report.load(home)
         used.update(last["stand_ins"] if last else ())
         print(f"  {name:<{width}}  {info['task_type']}, from {report.plain(info['hf_model_id'])}")
-        print(f"  {'':<{width}}  {_last_verdict(name, last)}")
+        print(f"  {'':<{width}}  {_last_verdict(workdir, name, last)}")
     repositories = records.repositories(workdir)
     if repositories:
         print("\n  repository         source    version   branch")
@@ -195,9 +195,12 @@ def status(workdir: Path) -> int:
     return FINE
 
 
-def _last_verdict(name: str, last: dict | None) -> str:
+def _last_verdict(workdir: Path, name: str, last: dict | None) -> str:
     if last is None:
         return f"not tested yet: ./tao-hf test {name}"
+    home = workdir / ".tao-hf" / name
+    if (home / "answers.yml").stat().st_mtime > (home / "report.json").stat().st_mtime:
+        return f"not tested since its last update: ./tao-hf test {name}"
     failed = [step["title"] for step in last["steps"] if step["status"] == "failed"]
     what = f" ({', '.join(failed)})" if failed else ""
     return f"last test {report.verdict(last)}{what}: .tao-hf/{name}/report.md"

@@ -119,8 +119,8 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     room = task_room(answers["task_type"])
     strategy = answers["strategy"]
     if strategy == "auto":  # settled once: an update to a template with more strategies keeps the model's
-        settled = answers.get("preflight")  # before it is answered, Jinja's function of that name
-        strategy = settled["strategy"] if isinstance(settled, Mapping) else settled_strategy(root, strategy)
+        settled = answers.get("settled")
+        strategy = settled["strategy"] if settled else settled_strategy(root, strategy)
     task = _task(root, room)
     if task is None:
         return {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tao_hf import atomic, branches, inspection, intake, lock, report, runner, sources, updating
-from tao_hf.answers import check as check_answers
+from tao_hf.answers import check_values
 from tao_hf.answers import load as load_answers
 from tao_hf.cache import write_atomic
 from tao_hf.errors import UserError
@@ -142,12 +142,12 @@ def update(template: Path, workdir: Path, model_name: str) -> int:
     """Take in what `copier update` has rendered; return the exit status."""
     try:
         lock.hold_model(workdir, model_name)
-        check_answers(workdir, model_name, {})
+        answers = load_answers(workdir, model_name)
+        check_values(answers)
         with lock.placing(workdir):
             intake.finish(workdir, model_name)
             updating.check_clones(workdir, model_name)
             install_tools(template, workdir)
-            answers = load_answers(workdir, model_name)
             changes = _take_in(workdir, model_name, "update", answers)
     except UserError as error:
         print(f"tao-hf: {error}", file=sys.stderr)

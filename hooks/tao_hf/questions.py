@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tao_hf import answers as answers_of
 from tao_hf import (
     branches,
     context,
@@ -80,17 +81,24 @@ def welcome(conf: Mapping[str, Any]) -> str:
         choices = task_types() if name == "task_type" else questions[name].get("choices")
         if isinstance(choices, (list, dict)) and value not in _values(choices):
             raise UserError(f"{name} cannot be {one_line(value)}: choose one of {', '.join(_values(choices))}.")
-    # Copier would take another model's answers for this one's; post_copy puts the link back.
+    if "recopy" in sys.argv[1:2] and not _answers_named(conf):
+        raise UserError("copier recopy needs -a .tao-hf/MODEL/answers.yml; for a newer version use ./tao-hf update.")
+    # Copier would take another model's answers for this one's; the link comes back when the model is in place.
     link = Path(str(conf["dst_path"])) / updating.ANSWERS_LINK
     if link.is_symlink() and not conf["pretend"]:
         link.unlink()
     return BANNER
 
 
+def _answers_named(conf: Mapping[str, Any]) -> bool:
+    """Tell whether Copier was given an answers file; without one it renders the template's with no model in it."""
+    return Path(str(conf["answers_file"])).parent.name != ".tao-hf"
+
+
 def begin_update(conf: Mapping[str, Any]) -> str:
     """Prepare an update, or refuse it; return nothing to print."""
     workdir = Path(str(conf["dst_path"])).absolute()
-    updating.prepare(workdir, str(conf["answers_file"]), conf["data"])
+    updating.prepare(workdir, str(conf["answers_file"]), conf["data"], _questions())
     return ""
 
 
@@ -278,8 +286,19 @@ def explore_workspace(
 
 def suggest_name(dst_path: Any, findings: Mapping[str, Any], workspace: Mapping[str, Any]) -> str:
     """Return a name for the model that nothing in the repositories has yet."""
-    explored = _explored(Path(str(dst_path)).absolute(), workspace["repos"], findings["task_type"])
-    return free_name(findings["suggested_name"], explored)
+    workdir = Path(str(dst_path)).absolute()
+    explored = _explored(workdir, workspace["repos"], findings["task_type"])
+    others = [name for name in explored["own_models"] if _made_from_another(workdir, name, findings)]
+    taken = {**explored, "own_models": [], "models": {**explored["models"], "the working directory": others}}
+    own = set(explored["own_models"]) - set(others)
+    return free_name(findings["suggested_name"], {**taken, "own_models": sorted(own)})
+
+
+def _made_from_another(workdir: Path, model_name: str, findings: Mapping[str, Any]) -> bool:
+    """Tell whether the model of this name in the working directory was made from another Hugging Face model."""
+    if model_name not in records.models(workdir):
+        return False
+    return answers_of.load(workdir, model_name)["findings"]["hf_model_id"] != findings["hf_model_id"]
 
 
 def default_branch(dst_path: Any, model_name: str) -> str:
@@ -354,6 +373,11 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     )
     if problem:
         raise UserError(problem)
+    if _made_from_another(workdir, answers["model_name"], answers["findings"]):
+        raise UserError(
+            f"{answers['model_name']} in {workdir} was made from another Hugging Face model: choose another "
+            f"model_name, or remove it first (./tao-hf remove {answers['model_name']})."
+        )
     taken = sources.collisions(answers["workspace"]["repos"], context.generated_files(ROOT, answers["model_name"]))
     if taken and answers["model_name"] not in records.models(workdir):
         raise UserError(f"{taken[0]} is in the repository already: choose another model_name.")
@@ -375,5 +399,6 @@ def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 FUNCTIONS = (
     recorded, task_types, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
-    image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, suggest_name, default_branch, problem_when_asked, preflight,
+    image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, suggest_name, default_branch,
+    problem_when_asked, preflight,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +143,8 @@ def summary(model: str, changes: Sequence[Change], label: str) -> str:
     return "\n".join(rows)
 
 
-def prepare(workdir: Path, answers_file: str, data: Mapping[str, Any]) -> str:
-    """Do what comes before an update of Copier's; return the model.
+def prepare(workdir: Path, answers_file: str, data: Mapping[str, Any], questions: Collection[str]) -> None:
+    """Do what comes before an update of Copier's; the arguments are those of `model_of` and `answers.check`.
 
     Raises:
         UserError: The update is refused.
@@ -154,7 +154,6 @@ def prepare(workdir: Path, answers_file: str, data: Mapping[str, Any]) -> str:
     model = model_of(workdir, answers_file)
     begin(workdir, model)
     check_clones(workdir, model)
-    answers.check(workdir, model, data)
+    answers.check(workdir, model, data, questions)
     intake.clear(workdir, model)
     intake.incoming(workdir, model).mkdir(parents=True)  # from here on an update is under way
-    return model

@@ -36,7 +36,8 @@ def update(workdir: Path, model: str, data: Sequence[str], ref: str | None) -> b
     options += [part for given in data for part in ("--data", given)]
     options += ["--vcs-ref", ref] if ref else []
     with step(f"Updating {model}"):
-        _copier(workdir, "update", *options, str(workdir))
+        told = _copier(workdir, "update", *options, str(workdir))
+    print(told.strip("\n"))
     files = Ledger(workdir).files(f"refs/heads/ledger/{model}")
     return not any(merging.has_conflicts(content) for content in files.values())
 
@@ -101,8 +102,8 @@ def _adopt_unknown(workdir: Path, model: str) -> None:
         intake.adopt(workdir, model, rendering)
 
 
-def _copier(workdir: Path, *arguments: str) -> None:
-    """Run Copier; what it prints on standard error is shown only when it fails."""
+def _copier(workdir: Path, *arguments: str) -> str:
+    """Run Copier and return its standard output; what it prints besides is shown only when it fails."""
     python = records.copier(workdir)
     if python and Path(python).exists():
         command = [python, "-m", "copier"]
@@ -114,9 +115,10 @@ def _copier(workdir: Path, *arguments: str) -> None:
             "copier-template-extensions."
         )
     done = subprocess.run(
-        [*command, *arguments], cwd=workdir, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, check=False,
+        [*command, *arguments], cwd=workdir, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False,
         errors="replace", env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith(_NOISE)]
         raise UserError("\n".join(lines).removeprefix("tao-hf: ") or "Copier failed and gave no reason.")
+    return done.stdout
