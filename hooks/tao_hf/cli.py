@@ -1,4 +1,4 @@
-"""The command line of a working directory: ./tao-hf status, check, test, phase0, shell and clean."""
+"""The command line of a working directory: ./tao-hf and its subcommands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ A model's report lies in .tao-hf/MODEL/report.md, the log of each step in .tao-h
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tao-hf",
-        description="Look at, check and test the TAO models of this working directory.",
+        description="Look at, check, test, update and remove the TAO models of this working directory.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
