@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -60,12 +61,12 @@ def generated_files(workdir: Path) -> dict[str, str]:
 
 
 def unjustified(found: list[Finding]) -> list[Finding]:
-    """Return the findings that JUSTIFIED does not name; what lies in .tao-hf/lib is a copy of hooks."""
+    """Return the findings that JUSTIFIED does not name; what lies in .tao-hf/tools is a copy of hooks."""
     return [
         finding
         for finding in found
         if (finding.path, finding.what) not in JUSTIFIED
-        and (finding.path.replace(".tao-hf/lib/", "hooks/", 1), finding.what) not in JUSTIFIED
+        and (re.sub(r"^\.tao-hf/tools/\w+/lib/", "hooks/", finding.path), finding.what) not in JUSTIFIED
     ]
 
 

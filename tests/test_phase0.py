@@ -20,6 +20,7 @@ from tao_hf import host, phase0, placing, questions
 from tao_hf.docker import engine as docker
 from tao_hf.docker import images, ngc
 from tao_hf.errors import UserError
+from tao_hf.ledger import Commit, Ledger
 
 BOTH = {"pytorch": PYTORCH, "deploy": DEPLOY}
 KEY = "good-key-0123456789"
@@ -562,8 +563,10 @@ def test_copier_update_asks_docker_nothing(recorded: bool, tiny_vit: Path, tmp_p
     new = ("containers", "without_gpu", "keep_scratch", *(f"image_{component}" for component in docker.COMPONENTS))
     kept = {name: value for name, value in answers.items() if recorded or name not in new}
     file.write_text(yaml.safe_dump(kept), encoding="utf-8")
-    (workdir / ".gitignore").write_text("tao-*/\n", encoding="utf-8")
-    commit(workdir, "made")
+    book = Ledger(workdir)
+    tip = book.tip(f"template/{MODEL}")
+    files = {**book.files(tip), file.relative_to(workdir).as_posix(): file.read_bytes()}
+    book.write(f"template/{MODEL}", [Commit("as it was recorded", (tip,), files)])
     (template / "README.md").write_text("changed\n", encoding="utf-8")
     commit(template, "1.1.0")
 
@@ -571,7 +574,7 @@ def test_copier_update_asks_docker_nothing(recorded: bool, tiny_vit: Path, tmp_p
     machine.without("git")
     machine.program("nvidia-smi", "open(__file__ + '.log', 'w').close()")
     env = {**os.environ, "PATH": f"{machine.folder}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--data", "runtime=docker"]
+    command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults"]
     answered = ["--answers-file", f".tao-hf/{MODEL}/answers.yml"]
     updated = subprocess.run([*command, *answered], cwd=workdir, env=env, capture_output=True, text=True, check=False)
     assert updated.returncode == 0, updated.stderr

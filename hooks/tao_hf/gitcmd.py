@@ -20,7 +20,6 @@ _ALLOWED = frozenset(
         "check-ref-format",
         "clone",
         "commit",
-        "config",
         "fast-import",
         "fetch",
         "for-each-ref",

@@ -17,12 +17,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tao_hf import atomic, gitcmd
 from tao_hf.errors import UserError
 
 _IDENTITY = "tao-hf-template <tao-hf-template@localhost>"
-_MARK = "tao-hf.ledger"
+_MARK = "tao-hf-ledger"  # a file in its git directory, which tells it from a repository of the person's
 _PLAIN = ("core.hooksPath=/dev/null", "core.autocrlf=false", "gc.auto=0")
 _ABOUT = """\
 Ledger of tao-hf-template
@@ -48,6 +49,7 @@ class Ledger:
     def __init__(self, workdir: Path) -> None:
         """Take the ledger of `workdir`; nothing is read or written yet."""
         self.workdir = workdir
+        self._how: dict[str, Any] = {"cwd": workdir, "settings": _PLAIN, "timeout": 300}
 
     def exists(self) -> bool:
         """Tell whether there is one.
@@ -57,7 +59,7 @@ class Ledger:
         """
         if not gitcmd.is_clone(self.workdir):
             return False
-        if not gitcmd.succeeds("config", "--local", "--get", _MARK, cwd=self.workdir):
+        if not (self.workdir / ".git" / _MARK).is_file():
             raise UserError(
                 f"{self.workdir} is a git repository of its own, and the template keeps its ledger there; choose a "
                 "folder that is none (links to your clones in it will do)."
@@ -70,8 +72,8 @@ class Ledger:
             return
         with tempfile.TemporaryDirectory(prefix=atomic.SCRATCH, dir=self.workdir) as scratch:
             new = Ledger(Path(scratch))
-            new._git("init", "--quiet", "--template=", "--initial-branch=main")
-            new._git("config", "--local", _MARK, "true")
+            gitcmd.run("init", "--quiet", "--template=", "--initial-branch=main", **new._how)
+            (new.workdir / ".git" / _MARK).write_text(_ABOUT)
             exclude = new.workdir / ".git" / "info" / "exclude"
             exclude.parent.mkdir(exist_ok=True)
             exclude.write_text("# The clones and what is generated into them are no business of this repository.\n*\n")
@@ -81,24 +83,25 @@ class Ledger:
     def tip(self, ref: str) -> str | None:
         """Return the commit that `ref` (such as ``ledger/vit`` or a full name) points to, `None` when there is none."""
         try:
-            return self._git("rev-parse", "--verify", "--quiet", f"{_full(ref)}^{{commit}}").decode().strip()
+            name = f"{_full(ref)}^{{commit}}"
+            return gitcmd.run("rev-parse", "--verify", "--quiet", name, **self._how).decode().strip()
         except gitcmd.GitError:
             return None
 
     def parents(self, commit: str) -> list[str]:
         """Return the parents of `commit`, the first one first."""
-        return self._git("rev-parse", f"{commit}^@").decode().split()
+        return gitcmd.run("rev-parse", f"{commit}^@", **self._how).decode().split()
 
     def message(self, commit: str) -> str:
         """Return the message of `commit`."""
-        return self._git("cat-file", "commit", commit).decode("utf-8", "replace").partition("\n\n")[2]
+        return gitcmd.run("cat-file", "commit", commit, **self._how).decode("utf-8", "replace").partition("\n\n")[2]
 
     def files(self, commit: str) -> dict[str, bytes]:
         """Return the files of `commit` by path."""
-        listed = self._git("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0")[:-1]
+        listed = gitcmd.run("ls-tree", "-r", "-z", "--full-tree", commit, **self._how).split(b"\0")[:-1]
         rows = [row.partition(b"\t") for row in listed]
         names = {name.decode("utf-8"): head.split()[2] for head, _, name in rows}
-        packed = self._git("cat-file", "--batch", stdin=b"".join(blob + b"\n" for blob in names.values()))
+        packed = gitcmd.run("cat-file", "--batch", stdin=b"".join(blob + b"\n" for blob in names.values()), **self._how)
         files, at = {}, 0
         for name in names:
             start = packed.index(b"\n", at) + 1
@@ -117,12 +120,13 @@ class Ledger:
     def move(self, refs: Mapping[str, str | None]) -> None:
         """Let each of `refs` point to the given commit (`None`: be gone), all of them or none."""
         lines = [f"update {_full(ref)} {commit}" if commit else f"delete {_full(ref)}" for ref, commit in refs.items()]
-        self._git("update-ref", "--stdin", "--no-deref", stdin="".join(line + "\n" for line in lines).encode())
+        wanted = "".join(line + "\n" for line in lines).encode()
+        gitcmd.run("update-ref", "--stdin", "--no-deref", stdin=wanted, **self._how)
 
     def staged(self) -> list[str]:
         """Return what a person has put into the ledger's index, which Copier refuses to update over."""
-        rows = self._git("status", "--porcelain", "-z", "--untracked-files=no").decode("utf-8", "replace").split("\0")
-        return [row[3:] for row in rows if row]
+        listed = gitcmd.run("status", "--porcelain", "-z", "--untracked-files=no", **self._how)
+        return [row[3:] for row in listed.decode("utf-8", "replace").split("\0") if row]
 
     def _import(self, ref: str, commits: list[Commit]) -> list[str]:
         stream: list[bytes] = [b"feature done\n"]
@@ -143,11 +147,8 @@ class Ledger:
                 stream.append(content + b"\n")
         stream += [b"get-mark :%d\n" % mark for mark in range(1, len(commits) + 1)]
         stream.append(b"done\n")
-        done = self._git("fast-import", "--quiet", "--force", "--date-format=raw-permissive", stdin=b"".join(stream))
-        return done.decode().split()
-
-    def _git(self, *args: str, stdin: bytes | None = None) -> bytes:
-        return gitcmd.run(*args, cwd=self.workdir, stdin=stdin, settings=_PLAIN, timeout=300)
+        options = ("--quiet", "--force", "--date-format=raw-permissive")
+        return gitcmd.run("fast-import", *options, stdin=b"".join(stream), **self._how).decode().split()
 
 
 def _full(ref: str) -> str:

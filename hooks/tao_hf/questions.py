@@ -312,7 +312,7 @@ def _model_name_problem(
     return model_name_problem(model_name, _explored(workdir, workspace["repos"], findings["task_type"]))
 
 
-def problem_when_asked(question: str, conf: Mapping[str, Any], *values: Any) -> str:
+def problem_when_asked(question: str, conf: Mapping[str, Any], *given: Any) -> str:
     """Return what is wrong with an answer typed at the prompt, or an empty string.
 
     Answers given with ``--data`` or taken with ``--defaults`` are checked by `preflight` instead: Copier shows an
@@ -321,10 +321,10 @@ def problem_when_asked(question: str, conf: Mapping[str, Any], *values: Any) -> 
     if conf["defaults"] or question in conf["data"]:
         return ""
     if question == "model_name":
-        return _model_name_problem(*values, Path(str(conf["dst_path"])).absolute()) or ""
+        return _model_name_problem(*given, Path(str(conf["dst_path"])).absolute()) or ""
     if question == "image_size":
-        return values.image_size_problem(*values) or ""
-    return values.num_labels_problem(*values) or ""
+        return values.image_size_problem(*given) or ""
+    return values.num_labels_problem(*given) or ""
 
 
 def _task_problem(task_type: str, findings: Mapping[str, Any]) -> str | None:
