@@ -112,7 +112,7 @@ def without_version(workdir: Path) -> tuple[dict[str, str], list[str]]:
     """
     records = [workdir / ".tao-hf" / MODEL / "answers.yml", workdir / ".tao-hf" / "workdir.json"]
     lines = [line for path in records for line in path.read_text(encoding="utf-8").splitlines()]
-    files = snapshot(workdir, without=(".git", "bin", "logs", "__pycache__", "lib", "standins"))
+    files = snapshot(workdir, without=(".git", "bin", "logs", "__pycache__", "tools", "locks"))
     for path in records:
         del files[path.relative_to(workdir).as_posix()]
     return files, [line for line in lines if "_commit" not in line and "template_version" not in line]
@@ -125,14 +125,31 @@ def test_second_copy_changes_nothing(own_copy: Path, tiny_vit: Path) -> None:  #
     assert without_version(own_copy) == before
 
 
-def test_edits_of_a_person_are_not_overwritten(own_copy: Path, tiny_vit: Path) -> None:  # noqa: F811
+def test_copying_again_keeps_edits(own_copy: Path, tiny_vit: Path) -> None:  # noqa: F811
+    """A second copy merges as an update does: edits stay, also beside what the new answers change."""
     edited = own_copy / f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/utils/optimization.py"
     text = edited.read_text(encoding="utf-8") + "\n# mine\n"
     edited.write_text(text, encoding="utf-8")
+    config = own_copy / f"tao-core/nvidia_tao_core/config/{MODEL}/default_config.py"
+    config.write_text(config.read_text(encoding="utf-8") + "\n# mine too\n", encoding="utf-8")
+    done = copier_copy(own_copy, tiny_vit, model_name=MODEL, num_labels=12)
+    assert done.returncode == 0, done.stdout
+    assert edited.read_text(encoding="utf-8") == text
+    merged = config.read_text(encoding="utf-8")
+    assert merged.endswith("\n# mine too\n") and "12" in merged
+    assert yaml.safe_load((own_copy / f".tao-hf/{MODEL}/answers.yml").read_bytes())["num_labels"] == 12
+
+
+def test_files_the_ledger_does_not_know_are_not_overwritten(own_copy: Path, tiny_vit: Path) -> None:  # noqa: F811
+    """What lies where a model is to go, and was not made by the template, is refused and stays."""
+    shutil.rmtree(own_copy / ".git")
+    edited = own_copy / f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/utils/optimization.py"
+    edited.write_text("# all mine\n", encoding="utf-8")
+    before = snapshot(own_copy / "tao-pytorch")
     done = copier_copy(own_copy, tiny_vit, model_name=MODEL)
     assert done.returncode != 0
-    assert "optimization.py" in done.stdout
-    assert edited.read_text(encoding="utf-8") == text
+    assert "optimization.py" in done.stdout and "Traceback" not in done.stdout
+    assert snapshot(own_copy / "tao-pytorch") == before
 
 
 def test_two_models_side_by_side(own_copy: Path, runtime_python: Path, tmp_path: Path) -> None:  # noqa: F811
