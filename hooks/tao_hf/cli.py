@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tao_hf import phase0, records, report, runner, updating, upkeep
+from tao_hf import phase0, records, removal, report, runner, updating, upkeep
 from tao_hf.docker import leftovers
 from tao_hf.errors import UserError
 from tao_hf.runtime import get_runtime
@@ -66,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         "and its patches. Files that are there stay as they are.",
     )
     restore.add_argument("model", metavar="MODEL")
+    removal.add_arguments(
+        commands.add_parser(
+            "remove",
+            help="take a model out of this working directory",
+            description="Take a model's files, registrations and records out of this working directory. What you "
+            "edited, added or trained goes to .tao-hf/removed/.",
+        )
+    )
     shell = commands.add_parser(
         "shell",
         help="open a shell in which the models' commands work",
@@ -153,6 +161,8 @@ def main(workdir: Path, argv: Sequence[str]) -> int:
             return update(workdir, args)
         if args.command == "restore":
             return restore(workdir, args.model)
+        if args.command == "remove":
+            return removal.main(workdir, args.model, args.yes)
         if args.command == "clean":
             return leftovers.clean(workdir, args.dry_run)
         return list_steps(workdir, args.model) if args.list else test(workdir, args)

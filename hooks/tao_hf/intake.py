@@ -92,6 +92,8 @@ def take_in(workdir: Path, model: str, operation: str, label: str) -> list[Chang
     recorded = ledger.files(template) if template else {}
     base, theirs = generated(recorded), rendered(workdir, model)
     ours = on_disk(workdir, {*base, *theirs})
+    if operation == "copy":  # who copies again wants missing files back; an update respects that they were deleted
+        base = {path: content for path, content in base.items() if path in ours or path not in theirs}
     if template is None:
         _refuse_foreign(workdir, ours, theirs)
     changes = merging.merge(base, ours, theirs, label)
@@ -176,6 +178,16 @@ def finish(workdir: Path, model: str) -> bool:
     return True
 
 
+def remove_empty(folder: Path, workdir: Path) -> None:
+    """Remove a folder that is gone or holds nothing but Python's caches, and those above it that are empty then."""
+    while folder.parent not in (workdir, folder) and not folder.is_symlink():
+        if folder.is_dir():
+            if any(entry.name != "__pycache__" for entry in folder.iterdir()):
+                return
+            shutil.rmtree(folder)
+        folder = folder.parent
+
+
 def _pending(model: str) -> str:
     return f"refs/tao-hf/pending/{model}"
 
@@ -219,7 +231,7 @@ def _write(workdir: Path, ledger: Ledger, before: str, after: str) -> None:
             _replace(path, change.after)
         else:
             path.unlink(missing_ok=True)
-            _remove_empty(path.parent, workdir)
+            remove_empty(path.parent, workdir)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -231,16 +243,6 @@ def _replace(path: Path, content: bytes) -> None:
             f"{path} cannot be written ({error.strerror or error}); make room there or make it writable, and run the "
             "same command again: it goes on from here."
         ) from error
-
-
-def _remove_empty(folder: Path, workdir: Path) -> None:
-    """Remove a folder that holds nothing but Python's caches, and those above it that are empty then."""
-    while folder != workdir and folder.parent != workdir:
-        entries = [entry for entry in folder.iterdir() if entry.name != "__pycache__"]
-        if entries:
-            return
-        shutil.rmtree(folder)
-        folder = folder.parent
 
 
 def _refuse_foreign(workdir: Path, ours: Mapping[str, bytes], theirs: Mapping[str, bytes]) -> None:

@@ -14,12 +14,16 @@ from tao_hf.progress import step
 _HOLDER = "TAO_HF_LOCK_HOLDER"  # the process on whose behalf a command works: it holds the model's lock
 
 
-def hold_model(workdir: Path, model: str) -> None:
+def hold_model(workdir: Path, model: str, to_remove: bool = False) -> None:
     """Take a model for this process until it ends; what works on its behalf may go on.
 
     Raises:
-        UserError: Another command has it.
+        UserError: Another command has it, or it is half removed and this command does not go on with that.
     """
+    if not to_remove and removal_marker(workdir, model).exists():
+        raise UserError(
+            f"{model} in {workdir} is half removed, because that was interrupted; ./tao-hf remove {model} goes on."
+        )
     path = _folder(workdir) / model
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -35,6 +39,16 @@ def hold_model(workdir: Path, model: str) -> None:
     os.ftruncate(handle, 0)
     os.write(handle, str(os.getpid()).encode())  # the handle stays open, and with it the lock, until the process ends
     os.environ[_HOLDER] = str(os.getpid())
+
+
+def forget(workdir: Path, model: str) -> None:
+    """Remove what is left of the lock of a model that is no more."""
+    (_folder(workdir) / model).unlink(missing_ok=True)
+
+
+def removal_marker(workdir: Path, model: str) -> Path:
+    """Return the file that a model has from the moment on that its removal touches its files."""
+    return workdir / ".tao-hf" / model / "removing"
 
 
 @contextlib.contextmanager
