@@ -289,7 +289,7 @@ def update(workdir: Path, args: argparse.Namespace) -> int:
         changed = [change.path for change in upkeep.undo(workdir, models[0]) if change.before != change.after]
         for path in changed:
             print(f"  back  {path}")
-        print(f"  {models[0]} is as it was before its last update, which stays in the ledger ({len(changed)} files)")
+        print(f"  {models[0]} is as it was before its last update, which stays in the ledger")
         return FINE
     clean = [upkeep.update(workdir, model, args.answers, args.to) for model in models]
     return FINE if all(clean) else FAILED

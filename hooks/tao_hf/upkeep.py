@@ -32,6 +32,7 @@ def update(workdir: Path, model: str, data: Sequence[str], ref: str | None) -> b
     """
     _adopt_unknown(workdir, model)
     updating.begin(workdir, model)
+    updating.check_clones(workdir, model)
     options = ["--trust", "--defaults", "--answers-file", intake.answers_file(model)]
     options += [part for given in data for part in ("--data", given)]
     options += ["--vcs-ref", ref] if ref else []
