@@ -203,9 +203,12 @@ def test_hundred_thousand_labels(tiny_vit: Path, tmp_path: Path) -> None:  # noq
     assert record["num_labels"] == 100_000
 
 
-def test_welcome_checks_names_and_choices() -> None:
+def test_welcome_checks_names_and_choices(tmp_path: Path) -> None:
+    def welcome(**data: str) -> str:
+        return questions.welcome({"data": data, "dst_path": tmp_path, "pretend": False})
+
     with pytest.raises(UserError, match="did you mean model_name"):
-        questions.welcome({"model_nam": "x"})
+        welcome(model_nam="x")
     with pytest.raises(UserError, match="choose one of"):
-        questions.welcome({"strategy": "magic"})
-    assert "tao-hf-template" in questions.welcome({"strategy": "hf", "hf_model_id": "a/b"})
+        welcome(strategy="magic")
+    assert "tao-hf-template" in welcome(strategy="hf", hf_model_id="a/b")

@@ -88,21 +88,6 @@ def make_wheel(path: Path, package: str, version: str, extra: dict[str, str] | N
     return path
 
 
-def render(workdir: Path) -> dict[str, bytes]:
-    """Write what rendering would, and return it."""
-    files = {
-        "tao-core/nvidia_tao_core/config/mine/__init__.py": b"# mine\n",
-        "tao-pytorch/nvidia_tao_pytorch/cv/mine/model/mine.py": b"# mine\n",
-        "tao-pytorch/tests/cv_unit_test/mine/test_mine.py": b"# mine\n",
-        "tao-deploy/nvidia_tao_deploy/cv/mine/__init__.py": b"# mine\n",
-        ".tao-hf/mine/answers.yml": b"model_name: mine\n",
-    }
-    for name, content in files.items():
-        (workdir / name).parent.mkdir(parents=True, exist_ok=True)
-        (workdir / name).write_bytes(content)
-    return files
-
-
 def tree(folder: Path) -> dict[str, bytes]:
     """Return every file outside ``.git`` folders."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and ".git" not in path.parts)
@@ -253,12 +238,14 @@ def test_something_else_in_its_place(tmp_path: Path) -> None:
 
 
 def test_a_repository_around_the_working_directory_is_not_taken(tmp_path: Path, wheels: list[str]) -> None:
-    """Rendered files of an unfinished run, inside the ledger's repository, are no clone."""
+    """The ledger lies around the repositories: a folder in it is no clone, and is neither taken nor replaced."""
     workdir = tmp_path / "w"
-    render(workdir)
+    write(workdir / "tao-core/nvidia_tao_core/__init__.py", "# mine\n")
     git(workdir, "init", "-q")
-    resolved = sources.resolve(workdir, "7.0.1", "embedded", "main")
-    assert resolved["tao-core"]["source"] == "embedded"
+    with pytest.raises(UserError, match="tao-core is no git clone"):
+        sources.place(workdir, sources.resolve(workdir, "7.0.1", "embedded", "main"), "main")
+    assert [path.name for path in workdir.iterdir() if path.name != ".git"] == ["tao-core"]
+    assert (workdir / "tao-core/nvidia_tao_core/__init__.py").read_text(encoding="utf-8") == "# mine\n"
 
 
 def test_a_surrounding_git_command_does_not_lead_astray(
@@ -345,22 +332,18 @@ def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # --- placing ----------------------------------------------------------------------------------------
 
 
-def test_rendered_files_stay_and_the_rest_is_put_around_them(tmp_path: Path, remotes: Path, wheels: list[str]) -> None:
-    """Every file of the source is there; those rendered are as rendered, and alone untracked for git."""
+def test_every_file_of_a_source_is_placed_and_git_sees_no_change(
+    tmp_path: Path, remotes: Path, wheels: list[str]
+) -> None:
+    """Nothing is added, nothing left out; remotes stay those of the source."""
     workdir = tmp_path / "w"
     resolved = sources.resolve(workdir, "7.0.1", "auto", "main")
-    rendered = render(workdir)
     sources.place(workdir, resolved, "main")
     now = tree(workdir)
-    for name, content in rendered.items():
-        assert now.pop(name) == content
     for repo in resolved:
         source = tree(Path(resolved[repo]["path"]))
         assert {name.partition("/")[2]: now[name] for name in now if name.startswith(f"{repo}/")} == source
-        expected = sorted(name.partition("/")[2] for name in rendered if name.startswith(f"{repo}/"))
-        untracked = git(workdir / repo, "ls-files", "--others", "--exclude-standard").splitlines()
-        assert sorted(untracked) == expected
-        assert git(workdir / repo, "status", "--porcelain", "--untracked-files=no") == ""
+        assert git(workdir / repo, "status", "--porcelain") == ""
     assert git(workdir / "tao-pytorch", "config", "remote.origin.url") == PYTORCH.url
     assert git(workdir / "tao-pytorch", "rev-parse", "HEAD") == resolved["tao-pytorch"]["commit"]
     assert git(workdir / "tao-core", "log", "--format=%s") == "nvidia-tao-core 7.0.1 as published"
@@ -381,32 +364,22 @@ def test_placing_twice_changes_nothing(tmp_path: Path, wheels: list[str]) -> Non
     assert sources.resolve(workdir, "7.0.1", "auto", "main")["tao-core"]["source"] == "present"
 
 
-def test_a_rendered_file_that_tao_has_too_is_a_collision(tmp_path: Path, wheels: list[str]) -> None:
-    """It is named before anything is placed, unless both are the same; `collisions` tells it earlier."""
-    workdir = tmp_path / "w"
-    resolved = sources.resolve(workdir, "7.0.1", "embedded", "main")
+def test_a_generated_file_that_tao_has_too_is_a_collision(tmp_path: Path, wheels: list[str]) -> None:
+    """It is told before anything is placed."""
+    resolved = sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main")
     file = "tao-deploy/nvidia_tao_deploy/config/other_model/__init__.py"
     assert sources.collisions(resolved, [file, "tao-core/new.py", ".tao-hf/x"]) == [file]
-    write(workdir / file, "# mine\n")
-    before = tree(workdir)
-    with pytest.raises(UserError, match=r"tao-deploy holds nvidia_tao_deploy/config/other_model/__init__\.py already"):
-        sources.place(workdir, resolved, "main")
-    assert tree(workdir) == before
-    assert not list(workdir.rglob(".git"))
-    write(workdir / file, "")
-    sources.place(workdir, resolved, "main")
-    assert git(workdir / "tao-deploy", "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("failing_call", [1, 2, 4])
-def test_a_disk_that_fills_up_while_placing_leaves_only_the_rendered_files(
+@pytest.mark.parametrize("failing_call", [1, 2, 3])
+def test_a_disk_that_fills_up_while_placing_leaves_no_half_repository(
     tmp_path: Path, wheels: list[str], monkeypatch: pytest.MonkeyPatch, failing_call: int
 ) -> None:
-    """Whenever moving into place fails, the repository is taken out again and the rendered files stay."""
+    """The repositories before it are whole, it and those after it are not there, and the next run goes on."""
     workdir = tmp_path / "w"
     resolved = sources.resolve(workdir, "7.0.1", "embedded", "main")
-    render(workdir)
-    before = tree(workdir)
+    names = list(resolved)
+    failing = names[failing_call - 1]
     real, calls = Path.rename, []
 
     def broken(self: Path, target: Path) -> Path:
@@ -416,14 +389,14 @@ def test_a_disk_that_fills_up_while_placing_leaves_only_the_rendered_files(
         return real(self, target)
 
     monkeypatch.setattr(Path, "rename", broken)
-    with pytest.raises(UserError, match=r"tao-core could not be put .*No space left"):
+    with pytest.raises(UserError, match=rf"{failing} could not be put .*No space left"):
         sources.place(workdir, resolved, "main")
-    assert tree(workdir) == before
-    assert not (workdir / "tao-core/.git").exists()
+    assert sorted(path.name for path in workdir.iterdir()) == sorted(names[: failing_call - 1])
     assert leftovers(tmp_path) == []
     monkeypatch.setattr(Path, "rename", real)
     sources.place(workdir, resolved, "main")
-    assert git(workdir / "tao-core", "status", "--porcelain") == "?? nvidia_tao_core/config/mine/"
+    for name in names:
+        assert git(workdir / name, "status", "--porcelain") == ""
 
 
 def test_a_cache_emptied_meanwhile(tmp_path: Path, wheels: list[str]) -> None:
