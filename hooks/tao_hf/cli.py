@@ -209,7 +209,8 @@ def _last_verdict(workdir: Path, name: str, last: dict | None) -> str:
     if last is None:
         return f"not tested yet: ./tao-hf test {name}"
     home = workdir / ".tao-hf" / name
-    if (home / "answers.yml").stat().st_mtime > (home / "report.json").stat().st_mtime:
+    answers = home / "answers.yml"
+    if answers.exists() and answers.stat().st_mtime > (home / "report.json").stat().st_mtime:
         return f"not tested since its last update: ./tao-hf test {name}"
     failed = [step["title"] for step in last["steps"] if step["status"] == "failed"]
     what = f" ({', '.join(failed)})" if failed else ""
