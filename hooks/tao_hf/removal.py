@@ -162,6 +162,8 @@ def _ref(backup: Path) -> str:
 def _forget(workdir: Path, model: str) -> None:
     """Do what is left when the records of a model are gone."""
     updating.link_answers(workdir)
+    for command in (workdir / ".tao-hf" / "bin").glob(f"*/{model}"):
+        command.unlink()
     lock.forget(workdir, model)
 
 
@@ -251,7 +253,9 @@ def _summary(workdir: Path, model: str, traces: _Traces, backup: Path, branch: s
     kept = [path for path in kept if path.parts[0] != ".tao-hf"]
     place = backup.relative_to(workdir)
     rows = [f"  {model} is removed"]
-    if kept:
+    if kept and not traces.parents:
+        rows.append(f"  all {len(kept)} files are in {place}; without the ledger yours cannot be told from ours")
+    elif kept:
         rows.append(f"  your files are in {place}:")
         rows += [f"    {'edited' if path.as_posix() in traces.rendered else 'added '}  {path}" for path in kept]
     rows.append(f"  answers, report, logs and results are in {place}/.tao-hf/{model}")
