@@ -68,4 +68,6 @@ class TaoHfTemplate(ContextHook):
 
     def hook(self, context_variables: dict[str, Any]) -> None:
         """Add the derived names once all answers are there."""
+        if str(context_variables.get("_copier_phase")) == "prompt" and not _updating():
+            _speaking_copier(questions.refuse_other_answers)(context_variables["_copier_conf"])
         context_variables.update(context.derived(ROOT, context_variables))

@@ -90,6 +90,19 @@ def welcome(conf: Mapping[str, Any]) -> str:
     return BANNER
 
 
+def refuse_other_answers(conf: Mapping[str, Any]) -> None:
+    """Refuse to copy with the answers of another model, which `welcome` prevents where Copier prints it.
+
+    Raises:
+        UserError: Copier was told to be quiet, in a working directory with a model.
+    """
+    if conf["quiet"] and not conf["pretend"] and (Path(str(conf["dst_path"])) / updating.ANSWERS_LINK).is_symlink():
+        raise UserError(
+            f"{conf['dst_path']} holds a model, whose answers Copier would take for this one's; leave out --quiet, or "
+            f"remove {updating.ANSWERS_LINK} first (it comes back)."
+        )
+
+
 def _answers_named(conf: Mapping[str, Any]) -> bool:
     """Tell whether Copier was given an answers file; without one it renders the template's with no model in it."""
     return Path(str(conf["answers_file"])).parent.name != ".tao-hf"
