@@ -5,17 +5,21 @@ RUNTIME ?= local
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-quick lint benchmark clean
+.PHONY: demo test test-all test-quick lint benchmark clean
 
 demo: $(VENV)/ready  ## take a small Hugging Face ViT through the whole chain on real images
 	$(RUN) demo/demo.py --runtime $(RUNTIME)
 
-test: $(VENV)/ready  ## run the test suite
+test: $(VENV)/ready  ## run the test suite, with a few cases of what has very many
 	$(RUN) -m ruff check
 	$(RUN) -m pytest
 
+test-all: $(VENV)/ready  ## run every case there is: 300 random merges, kill -9 at every point (half an hour)
+	$(RUN) -m ruff check
+	$(RUN) -m pytest -m "exhaustive or not exhaustive" --hypothesis-profile=all
+
 test-quick: $(VENV)/ready  ## run the tests that need no PyTorch
-	$(RUN) -m pytest -m "not runtime and not slow"
+	$(RUN) -m pytest -m "not runtime and not slow and not exhaustive"
 
 lint: $(VENV)/ready  ## check the project's own code
 	$(RUN) -m ruff check

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hooks"))
@@ -15,6 +16,9 @@ from tao_hf.errors import UserError  # noqa: E402
 from tao_hf.runtime import get_runtime  # noqa: E402
 
 pytest_plugins = ["docker_fixtures"]
+
+settings.register_profile("default", max_examples=30, deadline=None)
+settings.register_profile("all", max_examples=300, deadline=None)  # make test-all
 
 
 @pytest.fixture(scope="session")

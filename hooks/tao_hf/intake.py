@@ -94,6 +94,8 @@ def take_in(workdir: Path, model: str, operation: str, label: str) -> list[Chang
     ours = on_disk(workdir, {*base, *theirs})
     if operation == "copy":  # who copies again wants missing files back; an update respects that they were deleted
         base = {path: content for path, content in base.items() if path in ours or path not in theirs}
+    tip = ledger.tip(f"ledger/{model}")
+    kept = on_disk(workdir, (set(ledger.files(tip)) if tip else set()) - {*base, *theirs})  # edited, and dropped since
     if template is None:
         _refuse_foreign(workdir, ours, theirs)
     changes = merging.merge(base, ours, theirs, label)
@@ -101,7 +103,8 @@ def take_in(workdir: Path, model: str, operation: str, label: str) -> list[Chang
     record = {model_file(model): (incoming(workdir, model) / "model.json").read_bytes()}
     rendering = Commit(f"{model}: {label}", (template,) if template else (), {**theirs, **answers, **record})
     after = {change.path: change.after for change in changes if change.after is not None}
-    _carry_out(workdir, model, ours, after, rendering if rendering.files != recorded else template, operation, label)
+    news = rendering if rendering.files != recorded else template
+    _carry_out(workdir, model, {**ours, **kept}, {**after, **kept}, news, operation, label)
     return changes
 
 
