@@ -6,11 +6,13 @@ import functools
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-TAO_PYTORCH_URL = "https://github.com/NVIDIA-TAO/tao-pytorch"
+GITHUB = "https://github.com/NVIDIA-TAO"
+TAO_PYTORCH_URL = f"{GITHUB}/tao-pytorch"
 
 
 def git(path: Path, *args: str) -> str:
@@ -155,3 +157,30 @@ def with_tao_pytorch(workdir: Path, clone: Path) -> str:
         ["git", "branch", "--show-current"], cwd=workdir / "tao-pytorch", check=True, capture_output=True, text=True
     )
     return shown.stdout.strip() or "main"
+
+
+@pytest.fixture(scope="session")
+def public_history(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give what makes a bare clone with every commit of a TAO repository, once, or skips saying why it cannot.
+
+    Where the server leaves files out, git fetches those that are asked for.
+    """
+    folder = tmp_path_factory.mktemp("history")
+    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "LC_ALL": "C"}
+    refused: dict[str, str] = {}
+
+    def clone(name: str) -> Path:
+        path, url = folder / name, f"{GITHUB}/{name}"
+        if not path.exists() and name not in refused:
+            command = ["git", "clone", "--quiet", "--bare", "--filter=blob:none", url, str(path)]
+            try:
+                subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, env=env)
+            except subprocess.CalledProcessError as error:
+                refused[name] = error.stderr.strip()
+            except (subprocess.SubprocessError, OSError) as error:
+                refused[name] = str(error)
+        if name in refused:
+            pytest.skip(f"NOT TESTED AGAINST THE HISTORY OF {name}: {url} cannot be cloned here ({refused[name]})")
+        return path
+
+    return clone

@@ -14,7 +14,7 @@ import iniconfig
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from repo_fixtures import BACKBONES, fill, git, own_git, tao_pytorch_clone, write  # noqa: F401
+from repo_fixtures import BACKBONES, fill, git, own_git, write  # noqa: F401
 from tao_hf import atomic, patches, pylists, pytest_ini
 from tao_hf.errors import UserError
 from tao_hf.pylists import NotRecognisedError
@@ -155,12 +155,12 @@ def test_apply_registers_everything_and_unapply_leaves_no_trace(workdir: Path) -
     init = (workdir / "tao-pytorch" / INIT).read_text()
     assert "from nvidia_tao_pytorch.cv.backbone_v2.hf_my_vit import (\n    my_vit,\n)\n" in init
     assert listed(init.encode()) == ["BACKBONE_REGISTRY", "net_tiny", "my_vit"]
-    assert set(patches.status(workdir, "my_vit", "hf_my_vit").values()) == {"applied"}
+    assert set(patches.status(workdir, "my_vit", "hf_my_vit", ["my_vit"]).values()) == {"applied"}
     assert (workdir / "tao-pytorch/setup.py").stat().st_mode & 0o777 == 0o750
 
     assert sorted(patches.unapply(workdir, "my_vit", "hf_my_vit")) == sorted(FILES)
     assert snapshot(workdir) == before
-    assert set(patches.status(workdir, "my_vit", "hf_my_vit").values()) == {"absent", "missing"}
+    assert set(patches.status(workdir, "my_vit", "hf_my_vit", ["my_vit"]).values()) == {"absent", "missing"}
 
 
 def test_twice_changes_nothing(workdir: Path) -> None:
@@ -183,7 +183,7 @@ def test_two_models_come_and_go_independently(workdir: Path) -> None:
     assert snapshot(workdir) == only_one
     patches.apply(workdir, "two", "hf_two", ["two"])
     patches.unapply(workdir, "one", "hf_one")
-    assert set(patches.status(workdir, "two", "hf_two").values()) == {"applied"}
+    assert set(patches.status(workdir, "two", "hf_two", ["two"]).values()) == {"applied"}
     assert "one" not in set(patches.status(workdir, "one", "hf_one").values()) - {"absent"}
     patches.unapply(workdir, "two", "hf_two")
     assert snapshot(workdir) == before
@@ -350,10 +350,458 @@ def test_settings_in_toml_are_the_persons_to_extend(workdir: Path) -> None:
     toml = write(workdir / "tao-deploy/pyproject.toml", "[tool.pytest.ini_options]\nmarkers = []\n")
     with pytest.raises(UserError, match="new: tests of the model new"):
         patches.apply(workdir, "new")
-    names = ["cv_unit", "train", "evaluate", "inference", "export", "gen_trt_engine", "new"]
+    names = ["cv_unit", "train", "evaluate", "inference", "export", "gen_trt_engine", "newer"]
+    toml.write_text(f"[tool.pytest.ini_options]\nmarkers = {names}\n")
+    with pytest.raises(UserError, match="new: tests of the model new"):
+        patches.apply(workdir, "new")
+    names[-1] = "new: mine"
     toml.write_text(f"[tool.pytest.ini_options]\nmarkers = {names}\n")
     patches.apply(workdir, "new")
     assert not (workdir / "tao-deploy/pytest.ini").exists()
+
+
+# --- what another version of the template has put there ------------------------------------------------------------
+
+SCRIPT = "nvidia_tao_pytorch.cv.new.entrypoint.new:main"
+SCRIPTS = {
+    "another module": "            'new=nvidia_tao_pytorch.cv.new.entrypoint.run:main',\n",
+    "another function, with a note": '            "new = nvidia_tao_pytorch.cv.new.main:cli",  # ours\n',
+    "twice": f"            'new={SCRIPT}',\n            'new={SCRIPT}',\n",
+    "spaced and old": f"            'new = {SCRIPT}',\n            'new=nvidia_tao_pytorch.cv.new.run:main',\n",
+    "old ones on one line": f"            'new={SCRIPT[:-4]}run', 'new={SCRIPT[:-4]}cli',\n",
+}
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace text in a file."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize("late", ["", "            'late=a:main',\n"])
+@pytest.mark.parametrize("title", SCRIPTS)
+def test_a_console_script_of_another_template_becomes_ours(workdir: Path, title: str, late: str) -> None:
+    """However it was written, there is one then, in its place; taking it out leaves none."""
+    setup = workdir / "tao-pytorch/setup.py"
+    replace(setup, "main',\n", f"main',\n{late}")
+    before = snapshot(workdir)
+    replace(setup, "old_model:main',\n", f"old_model:main',\n{SCRIPTS[title]}")
+    assert patches.status(workdir, "new")["tao-pytorch/setup.py"] == "incomplete"
+    patches.apply(workdir, "new")
+    scripts = pylists.strings(patches.console_scripts(ast.parse(setup.read_bytes())))
+    assert ["".join(script.split()) for script in scripts[:2]] == [scripts[0], f"new={SCRIPT}"]
+    assert len(scripts) == (3 if late else 2)
+    assert ("# ours" in setup.read_text()) == ("# ours" in SCRIPTS[title])
+    assert patches.status(workdir, "new")["tao-pytorch/setup.py"] == "applied"
+    patches.unapply(workdir, "new")
+    assert snapshot(workdir) == before
+
+
+@pytest.mark.parametrize("title", SCRIPTS)
+def test_a_console_script_of_another_template_comes_out(workdir: Path, title: str) -> None:
+    """Also without an apply of this version in between."""
+    setup = workdir / "tao-pytorch/setup.py"
+    before = setup.read_bytes()
+    replace(setup, "old_model:main',\n", f"old_model:main',\n{SCRIPTS[title]}")
+    patches.unapply(workdir, "new")
+    assert setup.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "new=nvidia_tao_pytorch.cv.newer.entrypoint.new:main",
+        "new=nvidia_tao_pytorch.cv.new_b.entrypoint.new:main",
+        "new=somebody:main",
+        f"new={SCRIPT}late=nvidia_tao_pytorch.cv.late.run:main",  # a comma got lost when a conflict was resolved
+    ],
+)
+def test_what_only_looks_like_ours_is_not_replaced(workdir: Path, entry: str) -> None:
+    """The sentence shows it, and neither apply nor unapply touches it."""
+    replace(workdir / "tao-pytorch/setup.py", "old_model:main',\n", f"old_model:main',\n            '{entry}',\n")
+    before = snapshot(workdir)
+    with pytest.raises(UserError, match=f"new is taken by '{entry}'"):
+        patches.apply(workdir, "new")
+    assert patches.status(workdir, "new")["tao-pytorch/setup.py"] == "unreadable"
+    patches.unapply(workdir, "new")
+    assert snapshot(workdir) == before
+
+
+def test_what_was_added_by_hand_is_enough(workdir: Path) -> None:
+    """Where the sentence says to write a line by hand, writing it is all that is needed."""
+    setup = workdir / "tao-pytorch/setup.py"
+    replace(setup, "'console_scripts': [", "'console_scripts': extra + [")
+    init = workdir / "tao-pytorch" / INIT
+    replace(init, "__all__ = [", "__all__ = extra + [")
+    with pytest.raises(UserError, match="by hand"):
+        patches.apply(workdir, "new", "hf_new", ["new"])
+    replace(setup, "import setuptools\n", f"import setuptools\n\nextra = ['new={SCRIPT}']\n")
+    with pytest.raises(UserError, match="by hand"):
+        patches.apply(workdir, "new", "hf_new", ["new"])
+    replace(init, "\n__all__", "from nvidia_tao_pytorch.cv.backbone_v2.hf_new import new\n\nextra = []\n__all__")
+    replace(init, '"net_tiny",', '"net_tiny",\n    "new",')
+    assert sorted(patches.apply(workdir, "new", "hf_new", ["new"])) == [
+        "tao-deploy/pytest.ini", "tao-deploy/setup.py", "tao-pytorch/pytest.ini",
+    ]  # fmt: skip
+    assert set(patches.status(workdir, "new", "hf_new", ["new"]).values()) == {"applied"}
+    for path, text in ((setup, f"'new={SCRIPT}'"), (init, '    "new",\n')):
+        with pytest.raises(UserError, match="take out the lines that name new by hand"):
+            patches.unapply(workdir, "new")
+        replace(path, text, "")
+    patches.unapply(workdir, "new")
+    assert "hf_new" not in init.read_text()
+
+
+FIRST = "from nvidia_tao_pytorch.cv.backbone_v2.hf_new import (\n    new,\n)\n"
+IMPORTS = {
+    "of the first template": (FIRST, ["new"]),
+    "on one line": ("from nvidia_tao_pytorch.cv.backbone_v2.hf_new import new  # noqa: F401\n", ["new"]),
+    "relative": ("from .hf_new import new\n", ["new"]),
+    "doubled": (FIRST + FIRST, ["new", "new"]),
+    "two statements": (FIRST + FIRST.replace("new,", "new_large,"), ["new", "new_large"]),
+    "more names": (FIRST.replace("new,", "new,\n    new_large,"), ["new", "new_large"]),
+    "another name": (FIRST.replace("new,", "new_large,"), ["new_large"]),
+    "renamed": (FIRST.replace("new,", "new as old,"), ["new"]),
+    "not listed": (FIRST, []),
+    "only listed": ("", ["new"]),
+    "another module": (
+        "# tao-hf-template: backbone tao_new of new\n" + FIRST.replace("hf_new", "tao_new").replace("new,", "abc,"),
+        ["abc"],
+    ),
+}
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("title", IMPORTS)
+def test_a_backbone_of_another_template_becomes_ours(workdir: Path, title: str, last: bool) -> None:
+    """The import and the names are there once then, as this template has them; taking them out leaves none."""
+    init = workdir / "tao-pytorch" / INIT
+    before = snapshot(workdir)
+    statements, names = IMPORTS[title]
+    place = "\n__all__" if last else "\nfrom nvidia_tao_pytorch.cv.backbone_v2.net"
+    replace(init, place, f"{statements}{place}")
+    listing = "".join(f'    "{name}",\n' for name in names)
+    replace(init, "__all__ = [\n", f"__all__ = [\n{listing}")
+    other = init.read_bytes()
+    patches.apply(workdir, "new", "hf_new", ["new"])
+    tree = ast.parse(init.read_bytes())
+    imported = [
+        (node.module, alias.name, alias.asname)
+        for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+        for alias in node.names if "new" in f"{node.module} {alias.name}"
+    ]  # fmt: skip
+    module = "hf_new" if title == "relative" else "nvidia_tao_pytorch.cv.backbone_v2.hf_new"
+    assert imported == [(module, "new", None)]
+    assert sorted(listed(init.read_bytes())) == ["BACKBONE_REGISTRY", "net_tiny", "new"]
+    assert set(patches.status(workdir, "new", "hf_new", ["new"]).values()) == {"applied"}
+    assert patches.apply(workdir, "new", "hf_new", ["new"]) == []
+    patches.unapply(workdir, "new")
+    assert snapshot(workdir) == before
+    init.write_bytes(other)
+    patches.unapply(workdir, "new")
+    assert snapshot(workdir) == before
+
+
+def test_a_backbone_moves_from_file_to_file(workdir: Path) -> None:
+    """A later template may name its file as it likes, and register more, fewer or no backbones."""
+    before = snapshot(workdir)
+    init = workdir / "tao-pytorch" / INIT
+    for module, names in (("hf_new", ["new"]), ("tao_new", ["new", "abc"]), ("xyz", ["abc"]), ("hf_new", ["new"])):
+        assert f"tao-pytorch/{INIT}" in patches.apply(workdir, "new", module, names)
+        assert init.read_text().count("tao-hf-template") == init.read_text().count(f"{module} import") == 1
+        assert listed(init.read_bytes()) == ["BACKBONE_REGISTRY", "net_tiny", *names]
+        assert patches.status(workdir, "new", "hf_new", ["other"])[f"tao-pytorch/{INIT}"] == "incomplete"
+    patches.apply(workdir, "new", "xyz", ["abc"])
+    patches.apply(workdir, "new")
+    assert init.read_bytes() == before[f"tao-pytorch/{INIT}"][0]
+    patches.apply(workdir, "new", "xyz", ["abc"])
+    patches.unapply(workdir, "new")
+    assert snapshot(workdir) == before
+
+
+def test_a_backbone_that_the_person_added_stays_imported(workdir: Path) -> None:
+    """A name in our import that the file defines is kept; one that it does not define would break every import."""
+    init = workdir / "tao-pytorch" / INIT
+    file = write(init.with_name("hf_new.py"), "def new(): pass\n\n\ndef mine(): pass\n")
+    patches.apply(workdir, "new", "hf_new", ["new", "gone"])
+    replace(init, "    gone,\n", "    gone,\n    mine,\n")
+    replace(init, '    "gone",\n', '    "gone",\n    "mine",\n')
+    patches.apply(workdir, "new", "hf_new", ["new"])
+    assert "import (\n    new,\n    mine,\n)\n" in init.read_text()
+    assert listed(init.read_bytes()) == ["BACKBONE_REGISTRY", "net_tiny", "new", "mine"]
+    assert set(patches.status(workdir, "new", "hf_new", ["new"]).values()) == {"applied"}
+    file.unlink()
+    assert patches.apply(workdir, "new", "hf_new", ["new"]) == [f"tao-pytorch/{INIT}"]
+    assert "mine" not in init.read_text()
+
+
+def test_a_name_that_others_import_too_stays_listed(workdir: Path) -> None:
+    """Taking our import out leaves the entry in ``__all__`` that another import needs."""
+    init = workdir / "tao-pytorch" / INIT
+    before = init.read_bytes()
+    patches.apply(workdir, "new", "hf_new", ["net_tiny"])
+    assert listed(init.read_bytes()).count("net_tiny") == 1
+    patches.unapply(workdir, "new", "hf_new")
+    assert init.read_bytes() == before
+
+
+OLD_BLOCK = """# tao-hf-template: begin (markers of the models it added)
+    cv_unit: unit tests of computer-vision models
+    train: tests that train
+    evaluate: tests that evaluate
+    inference: tests that run inference
+    export: tests that export to ONNX
+    gen_trt_engine: tests that build a TensorRT engine
+    new: tests of the model new
+# tao-hf-template: end
+"""
+LATER = {**patches._MARKERS, "train": "tests that train a model", "quantize": "tests that quantize"}
+OWN_INI = "[pytest]\nmarkers =\n    slow: takes long\n"
+
+
+@pytest.fixture
+def ini(workdir: Path) -> Path:
+    """Give a pytest.ini of the repository's own."""
+    return write(workdir / "tao-pytorch/pytest.ini", OWN_INI)
+
+
+def declared(ini: Path) -> list[str]:
+    """Return the markers in an ini file, sorted, as the parser of pytest reads them."""
+    value = iniconfig.IniConfig(str(ini))["pytest"]["markers"]
+    return sorted(line.strip() for line in value.splitlines() if line.strip())
+
+
+def test_the_markers_of_the_first_template_are_recognised(workdir: Path, ini: Path) -> None:
+    """Its block had no checksums: it is extended, not doubled, and goes as a whole."""
+    ini.write_text(OWN_INI + OLD_BLOCK)
+    assert patches.apply(workdir, "new")
+    assert declared(ini) == sorted(["slow: takes long", *(line.strip() for line in OLD_BLOCK.splitlines()[1:-1])])
+    assert ini.read_text().startswith(OWN_INI + OLD_BLOCK.rstrip("\n"))
+    patches.unapply(workdir, "new")
+    assert ini.read_text() == OWN_INI
+    made = pytest_ini.skeleton(["tests"]).decode() + OLD_BLOCK.replace(")\n", ")\nmarkers =\n", 1)
+    ini.write_text(made)
+    patches.unapply(workdir, "new")
+    assert not ini.exists()
+
+
+def test_a_later_template_declares_other_markers(workdir: Path, ini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New ones are added, new wordings taken, those of models that wait for their update stay; all goes in the end."""
+    before = snapshot(workdir)
+    patches.apply(workdir, "two")
+    patches.apply(workdir, "new")
+    earlier = {**LATER, "export": "tests that export"}
+    del earlier["evaluate"]
+    monkeypatch.setattr(patches, "_MARKERS", earlier)
+    assert patches.status(workdir, "new")["tao-pytorch/pytest.ini"] == "incomplete"
+    patches.apply(workdir, "new")
+    lines = [f"{name}: {text}" for name, text in {"evaluate": "tests that evaluate", **earlier}.items()]
+    models = [f"{name}: tests of the model {name}" for name in ("two", "new")]
+    assert declared(ini) == sorted(["slow: takes long", *lines, *models])
+    assert patches.status(workdir, "two")["tao-pytorch/pytest.ini"] == "applied"
+    patches.unapply(workdir, "two")
+    patches.unapply(workdir, "new")
+    assert snapshot(workdir) == before
+
+
+def test_an_older_template_takes_out_what_a_later_one_put_in(
+    workdir: Path, ini: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that it does not know is left."""
+    before = snapshot(workdir)
+    with monkeypatch.context() as patch:
+        patch.setattr(patches, "_MARKERS", LATER)
+        patches.apply(workdir, "new", "later_new", ["abc"])
+    patches.unapply(workdir, "new")
+    assert snapshot(workdir) == before
+
+
+def test_a_marker_of_the_person_is_never_touched(workdir: Path, ini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they changed or added stays as it is, in our block too, through apply and unapply."""
+    patches.apply(workdir, "new")
+    replace(ini, "    train: tests that train\n", "    train: my own words\n    mine: my own\n")
+    monkeypatch.setattr(patches, "_MARKERS", LATER)
+    patches.apply(workdir, "new")
+    assert {"train: my own words", "mine: my own", "quantize: tests that quantize"} < set(declared(ini))
+    assert len(declared(ini)) == len(LATER) + 3
+    assert patches.apply(workdir, "new") == []
+    patches.unapply(workdir, "new")
+    assert declared(ini) == ["mine: my own", "slow: takes long", "train: my own words"]
+    assert "tao-hf-template" not in ini.read_text()
+
+
+def test_markers_that_the_person_added_below_ours_keep_their_key(workdir: Path, ini: Path) -> None:
+    """``markers =`` is ours, the line below the block is theirs: they are no value of another setting then."""
+    ini.write_text("[pytest]\naddopts = -q\n")
+    patches.apply(workdir, "new")
+    ini.write_text(ini.read_text() + "    mine: my own\n")
+    patches.apply(workdir, "new")
+    patches.unapply(workdir, "new")
+    assert declared(ini) == ["mine: my own"]
+    assert iniconfig.IniConfig(str(ini))["pytest"]["addopts"] == "-q"
+    assert ini.read_text() == "[pytest]\naddopts = -q\nmarkers =\n    mine: my own\n"
+
+
+def test_a_marker_that_upstream_declares_is_no_longer_ours(workdir: Path, ini: Path) -> None:
+    """It is declared once, in their words, and the key that we had added is not doubled by theirs."""
+    ini.write_text("[pytest]\naddopts = -q\n")
+    patches.apply(workdir, "new")
+    replace(ini, "addopts = -q\n", "markers =\n    train: theirs\n    export\naddopts = -q\n")
+    patches.apply(workdir, "new")
+    assert {"train: theirs", "export", "cv_unit: unit tests of computer-vision models"} < set(declared(ini))
+    assert len(declared(ini)) == len(patches._MARKERS) + 1
+    patches.unapply(workdir, "new")
+    assert ini.read_text() == "[pytest]\nmarkers =\n    train: theirs\n    export\naddopts = -q\n"
+
+
+def test_a_block_that_a_merge_doubled_becomes_one(workdir: Path, ini: Path) -> None:
+    """Both sides of a merge held ours, one of them for another model as well."""
+    patches.apply(workdir, "new")
+    patches.apply(workdir, "two")
+    ini.write_text(ini.read_text() + OLD_BLOCK)
+    patches.apply(workdir, "two")
+    assert ini.read_text().count("begin") == ini.read_text().count("end (") == 1
+    assert len(declared(ini)) == len(patches._MARKERS) + 3
+    patches.unapply(workdir, "new")
+    patches.unapply(workdir, "two")
+    assert ini.read_text() == OWN_INI
+
+
+def test_a_block_without_an_end_is_said(workdir: Path) -> None:
+    """Whichever of pytest's files it is in."""
+    patches.apply(workdir, "new")
+    write(workdir / "tao-pytorch/tox.ini", "[tox]\n# tao-hf-template: begin (markers of the models it added)\n")
+    before = snapshot(workdir)
+    with pytest.raises(UserError, match=r"the line '# tao-hf-template: end' is missing in tox\.ini"):
+        patches.apply(workdir, "two")
+    with pytest.raises(UserError, match=r"tox\.ini was left as it is"):
+        patches.unapply(workdir, "new")
+    assert patches.status(workdir, "new")["tao-pytorch/pytest.ini"] == "unreadable"
+    assert snapshot(workdir) == before
+
+
+def test_edits_are_computed_without_writing(workdir: Path) -> None:
+    """What `apply` would write is known before, and nothing is known once it is written."""
+    before = snapshot(workdir)
+    edits = patches.edits(workdir, "new", "hf_new", ["new"])
+    assert snapshot(workdir) == before
+    assert sorted(path.relative_to(workdir).as_posix() for path in edits) == sorted(FILES)
+    patches.apply(workdir, "new", "hf_new", ["new"])
+    assert {path: path.read_bytes() for path in edits} == edits
+    assert patches.edits(workdir, "new", "hf_new", ["new"]) == {}
+
+
+# --- any layout, any sequence of versions ------------------------------------------------------------
+
+MODELS = {"new": ["hf_new", "tao_new", "x"], "new_b": ["hf_new_b", "new_b_hf"]}
+ENTRIES = ["entrypoint.{}:main", "run:cli", "entrypoint.main:main"]
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> list[tuple[str, int, list[str], int]]:
+    """Draw what templates of several versions do: model, module (or -1: out), names, form of the entry."""
+    one = st.sampled_from(list(MODELS)).flatmap(
+        lambda model: st.tuples(
+            st.just(model),
+            st.integers(-1, len(MODELS[model]) - 1),
+            st.lists(st.sampled_from([model, f"{model}_l", f"{model}_xl"]), min_size=1, unique=True),
+            st.integers(0, len(ENTRIES) - 1),
+        )
+    )
+    return draw(st.lists(one, min_size=1, max_size=5))
+
+
+@settings(max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(layouts(), steps(), st.booleans())
+def test_any_sequence_of_versions_leaves_one_registration_and_then_none(
+    content: bytes, sequence: list[tuple[str, int, list[str], int]], import_first: bool
+) -> None:
+    """Whatever modules, names and entry points were used before, the last ones are there once."""
+    content = content.replace(b"import os; ", b"")  # a line of its own is what an import has to have
+    newline = b"\r\n" if b"\r\n" in content else b"\n"
+    bom, rest = content[: content.count(b"\xef\xbb\xbf") * 3], content.removeprefix(b"\xef\xbb\xbf")
+    if import_first:
+        init = bom + b"# -*- coding: utf-8 -*-" + newline + b"import first" + newline + rest
+    else:
+        init = content + newline + b"import first"
+    setup = content.replace(b"__all__ =", b"entries =") + newline + b"setup(console_scripts=entries)"
+    before = (init, setup, listed(init))
+    there: dict[str, tuple[str, list[str]]] = {}
+    for model, at, names, form in sequence:
+        scripts = [f"{model}=nvidia_tao_pytorch.cv.{model}.{entry.format(model)}" for entry in ENTRIES]
+        if at < 0:
+            init, setup = (patches.without(file, text, model) for file, text in ((INIT, init), ("setup.py", setup)))
+            there.pop(model, None)
+        else:
+            init = patches.with_backbone(init, model, MODELS[model][at], names)
+            assert patches.with_backbone(init, model, MODELS[model][at], names) == init
+            setup = patches.with_script(setup, scripts[form])
+            there[model] = (scripts[form], names)
+        assert sorted(listed(init)) == sorted([*before[2], *(name for _, names in there.values() for name in names)])
+        entries = pylists.strings(patches.console_scripts(ast.parse(setup)))
+        assert sorted(entries) == sorted([*before[2], *(script for script, _ in there.values())])
+        assert init.count(b"tao-hf-template") == init.count(b"from nvidia_tao_pytorch") == len(there)
+    for model in MODELS:
+        init, setup = patches.without(INIT, init, model), patches.without("setup.py", setup, model)
+    assert (init, setup) == before[:2]
+
+
+@st.composite
+def inis(draw: st.DrawFn) -> str:
+    """Draw an ini file, with or without a section for pytest and markers in it, of one of several people's habits."""
+    newline = draw(st.sampled_from(["\n", "\r\n"]))
+    comment = st.sampled_from([[], [], ["# note"], ["; note", ""], [""]])
+    rows = list(draw(comment))
+    key, indent, after = (
+        st.sampled_from(choices)
+        for choices in (
+            ["markers =", "markers=", "markers = slow: takes long", "markers: "],
+            ["    ", "\t", "  "],
+            [[], [], ["    # why"], [""]],
+        )
+    )
+    markers = [*draw(comment), draw(key)]
+    for name in draw(st.lists(st.sampled_from(["gpu: needs one", "train: theirs", "cpu"]), unique=True)):
+        markers += [draw(indent) + name, *draw(after)]
+    options = [["addopts = -q"], ["testpaths =", "    tests", "    more"], markers]
+    section = [row for part in draw(st.permutations(options)) if draw(st.integers(0, 3)) for row in part]
+    sections = [["[pytest]", *section], ["[other]", "x = 1", *draw(comment)]]
+    for part in draw(st.permutations(sections)):
+        rows += part if draw(st.integers(0, 4)) else []
+    return newline.join(rows) + draw(st.sampled_from(["", newline, newline * 2]))
+
+
+@settings(max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    inis(), st.lists(st.tuples(st.sampled_from(["new", "two", "-new", "-two"]), st.booleans()), min_size=1, max_size=5)
+)
+def test_markers_go_into_any_ini_file_in_any_sequence(text: str, sequence: list[tuple[str, bool]]) -> None:
+    """Templates with other markers take turns: each needed marker is declared once, and in the end all are gone."""
+    content = before = text.encode()
+    theirs = pytest_ini.markers(content, "pytest")
+    there: set[str] = set()
+    for word, is_later in sequence:
+        shared = LATER if is_later else patches._MARKERS
+        model = word.removeprefix("-")
+        if word == model:
+            lines = pytest_ini.wanted(model, shared)
+            content = pytest_ini.added(content, "pytest", lines, shared)
+            assert pytest_ini.added(content, "pytest", lines, shared) == content
+            there.add(model)
+            assert set(lines) <= set(pytest_ini.markers(content, "pytest"))
+            mine = {name: line for name, line in lines.items() if name not in theirs}
+            assert mine.items() <= pytest_ini.held(content, shared).items()
+        else:
+            content = pytest_ini.removed(content, model, shared) or b""
+            there.discard(model)
+        names = pytest_ini.markers(content, "pytest")
+        assert len(names) == len(set(names)) and {*theirs, *there} <= set(names)
+        assert there & {"new", "two"} == set(names) & {"new", "two"}
+        assert pytest_ini.bare(content, shared) == before
+    for model in ("new", "two"):
+        content = pytest_ini.removed(content, model, LATER)
+    assert content == before
 
 
 # --- git and the real thing ------------------------------------------------------------
@@ -377,26 +825,3 @@ def test_only_ours_tells_our_changes_from_theirs(workdir: Path, own_git: Path) -
     assert not patches.only_ours(repo, "setup.py", models)
     shutil.copy(repo / "release/python/version.py", repo / "other.py")
     assert not patches.only_ours(repo, "other.py", models)
-
-
-def test_every_version_in_the_history_of_tao_pytorch(tao_pytorch_clone: Path, tmp_path: Path) -> None:  # noqa: F811
-    """All setup.py and backbone files ever published take the patch and give the same bytes back."""
-    counts = {}
-    for file in ("setup.py", INIT):
-        commits = git(tao_pytorch_clone, "log", "--all", "--format=%H", "--", file).split()
-        blobs = {git(tao_pytorch_clone, "rev-parse", f"{commit}:{file}") for commit in commits}
-        counts[file] = len(blobs)
-        for blob in blobs:
-            content = subprocess.run(
-                ["git", "cat-file", "blob", blob], cwd=tao_pytorch_clone, capture_output=True, check=True
-            ).stdout
-            if file == "setup.py":
-                script = "new=nvidia_tao_pytorch.cv.new.entrypoint.new:main"
-                patched = patches.with_script(content, script)
-                assert pylists.strings(patches.console_scripts(ast.parse(patched)))[-1] == script
-            else:
-                patched = patches.with_backbone(content, "hf_new", ["new"])
-                assert listed(patched)[-1] == "new"
-            assert patched.count(b"\n") - content.count(b"\n") == (1 if file == "setup.py" else 4)
-            assert patches.without(file, patched, "new", "hf_new") == content
-    assert min(counts.values()) >= 1, counts

@@ -112,17 +112,42 @@ def added(content: bytes, locate: Locator, item: str) -> bytes:
 def removed(content: bytes, locate: Locator, item: str) -> bytes:
     """Return `content` without the string `item` in the list that `locate` finds; the inverse of `added`.
 
+    Of several that are alike the first goes.
+
     Raises:
         NotRecognisedError: As for `added`.
     """
     source = Source(content)
     node = locate(source.tree)
+    index = _index(node, item)
+    if index is None:
+        return content
+    rest = [ast.dump(other) for place, other in enumerate(node.elts) if place != index]
+    return _checked(source, _take(source, node, index), locate, rest)
+
+
+def replaced(content: bytes, locate: Locator, item: str, new: str) -> bytes:
+    """Return `content` with the string `new` in the place of the first `item`, in the same quotes.
+
+    Raises:
+        NotRecognisedError: As for `added`.
+    """
+    source = Source(content)
+    node = locate(source.tree)
+    index = _index(node, item)
+    if index is None:
+        return content
+    start, end = source.span(node.elts[index])
+    expected = [ast.dump(ast.Constant(new) if place == index else other) for place, other in enumerate(node.elts)]
+    return _checked(source, [(start, end, _quoted(new, source.text[start:end]))], locate, expected)
+
+
+def _index(node: ast.List | ast.Tuple, item: str) -> int | None:
+    """Return where the string `item` first stands in a list."""
     for index, element in enumerate(node.elts):
-        if isinstance(element, ast.Constant) and element.value == item and isinstance(element.value, str):
-            edits = _take(source, node, index)
-            rest = [ast.dump(other) for place, other in enumerate(node.elts) if place != index]
-            return _checked(source, edits, locate, rest)
-    return content
+        if isinstance(element, ast.Constant) and isinstance(element.value, str) and element.value == item:
+            return index
+    return None
 
 
 def _brackets(source: Source, node: ast.List | ast.Tuple) -> tuple[int, int]:
