@@ -174,6 +174,7 @@ def finish(workdir: Path, model: str) -> bool:
     before, template = ledger.parents(pending)
     _write(workdir, ledger, before, pending)
     records = ledger.files(template)
+    atomic.sweep([workdir / model_file(model), workdir / answers_file(model)])
     _replace(workdir / model_file(model), records[model_file(model)])
     if _operation(ledger, pending) == "undo":
         _replace(workdir / answers_file(model), records[answers_file(model)])

@@ -53,6 +53,7 @@ def install_tools(template: Path, workdir: Path) -> None:
     for name in ("lib", "standins", "hide_in_deploy"):
         _point(home / name, Path("tools") / version / name)
     launcher = workdir / "tao-hf"
+    atomic.sweep([launcher])
     atomic.write(launcher, (template / "hooks" / "tao-hf").read_bytes())
     launcher.chmod(0o755)
     for old in tools.parent.iterdir():
@@ -91,7 +92,9 @@ def record_workdir(workdir: Path, answers: Mapping[str, Any]) -> None:
         "copier": sys.executable,
         "repos": answers["workspace"]["repos"],
     }
-    write_atomic(workdir / ".tao-hf" / "workdir.json", json.dumps(record, indent=2) + "\n")
+    path = workdir / ".tao-hf" / "workdir.json"
+    atomic.sweep([path])
+    write_atomic(path, json.dumps(record, indent=2) + "\n")
 
 
 def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
@@ -110,6 +113,7 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
     repos = answers["workspace"]["repos"]
     with step("Putting the repositories and the model in place"), lock.placing(workdir):
         install_tools(template, workdir)
+        record_workdir(workdir, answers)  # before a repository is there, which would pass for the person's own then
         sources.place(workdir, repos, answers["base_branch"])
         notes = branches.create(workdir, repos, answers["branch_name"], answers["base_branch"])
         changes = _take_in(workdir, model_name, "copy", answers)
@@ -126,7 +130,6 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
 
 def _take_in(workdir: Path, model_name: str, operation: str, answers: Mapping[str, Any]) -> list[Change]:
     """Take a rendering into the repositories and register the model there."""
-    record_workdir(workdir, answers)
     changes = intake.take_in(workdir, model_name, operation, _label(answers))
     updating.register(workdir, model_name)
     intake.clear(workdir, model_name)
@@ -148,6 +151,7 @@ def update(template: Path, workdir: Path, model_name: str) -> int:
             intake.finish(workdir, model_name)
             updating.check_clones(workdir, model_name)
             install_tools(template, workdir)
+            record_workdir(workdir, answers)
             changes = _take_in(workdir, model_name, "update", answers)
     except UserError as error:
         print(f"tao-hf: {error}", file=sys.stderr)
