@@ -122,7 +122,8 @@ def records(workdir: Path) -> dict[str, object]:
 
     found: dict[str, object] = {}
     for top, folders, files in os.walk(workdir):
-        folders[:] = [name for name in folders if name not in (*REPOS, ".git")]
+        if Path(top) == workdir:
+            folders[:] = [name for name in folders if name not in (*REPOS, ".git")]
         for path in (Path(top, name) for name in (*folders, *files)):
             content = str(path.readlink()) if path.is_symlink() else path.read_text() if path.is_file() else None
             found[plain(str(path.relative_to(workdir)))] = content and plain(content)
