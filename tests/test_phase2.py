@@ -154,6 +154,7 @@ def test_good_names(explored: dict, name: str) -> None:
         ("class", "keyword"),
         ("true", "keyword"),
         ("match", "soft keyword"),
+        ("removed", "folder that .tao-hf has for itself"),
         ("json", "library"),
         ("print", "built-in"),
         ("classification_pyt", "tao-core"),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_FOLDERS = ("bin", "hide_in_deploy", "lib", "locks", "removed", "standins", "tools")  # beside the models in .tao-hf
 MAX_LENGTH = 60  # a generated file name holds the name up to twice, and file names end at 255 bytes
 
 
@@ -67,6 +68,8 @@ def _word_problem(name: str) -> str | None:
         return f"model_name {name!r} is a soft keyword of Python; append something, such as {name}_model."
     if name in sys.stdlib_module_names:
         return f"model_name {name!r} is a module of Python's library; append something, such as {name}_model."
+    if name in _FOLDERS:
+        return f"model_name {name!r} is a folder that .tao-hf has for itself; append something, such as {name}_model."
     if hasattr(builtins, name):
         return f"model_name {name!r} is a built-in of Python; append something, such as {name}_model."
     return None
