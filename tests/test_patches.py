@@ -451,6 +451,10 @@ def test_what_was_added_by_hand_is_enough(workdir: Path) -> None:
         replace(path, text, "")
     patches.unapply(workdir, "new")
     assert "hf_new" not in init.read_text()
+    replace(setup, "'console_scripts': extra + [", "'console_scripts': [")
+    replace(setup, "extra = []", f"extra = ['new={SCRIPT}']")
+    with pytest.raises(UserError, match="not in its list of console_scripts; please take out the lines"):
+        patches.unapply(workdir, "new")
 
 
 FIRST = "from nvidia_tao_pytorch.cv.backbone_v2.hf_new import (\n    new,\n)\n"
@@ -572,7 +576,9 @@ def declared(ini: Path) -> list[str]:
     return sorted(line.strip() for line in value.splitlines() if line.strip())
 
 
-def test_the_markers_of_the_first_template_are_recognised(workdir: Path, ini: Path) -> None:
+def test_the_markers_of_the_first_template_are_recognised(
+    workdir: Path, ini: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its block had no checksums: it is extended, not doubled, and goes as a whole."""
     ini.write_text(OWN_INI + OLD_BLOCK)
     assert patches.apply(workdir, "new")
@@ -580,6 +586,14 @@ def test_the_markers_of_the_first_template_are_recognised(workdir: Path, ini: Pa
     assert ini.read_text().startswith(OWN_INI + OLD_BLOCK.rstrip("\n"))
     patches.unapply(workdir, "new")
     assert ini.read_text() == OWN_INI
+    ini.write_text(OWN_INI + OLD_BLOCK)
+    patches.apply(workdir, "new")
+    monkeypatch.setattr(patches, "_MARKERS", LATER)
+    patches.apply(workdir, "new")
+    assert "train: tests that train a model" in declared(ini)
+    patches.unapply(workdir, "new")
+    assert ini.read_text() == OWN_INI
+    monkeypatch.undo()
     made = pytest_ini.skeleton(["tests"]).decode() + OLD_BLOCK.replace(")\n", ")\nmarkers =\n", 1)
     ini.write_text(made)
     patches.unapply(workdir, "new")
@@ -631,16 +645,75 @@ def test_a_marker_of_the_person_is_never_touched(workdir: Path, ini: Path, monke
     assert "tao-hf-template" not in ini.read_text()
 
 
-def test_markers_that_the_person_added_below_ours_keep_their_key(workdir: Path, ini: Path) -> None:
-    """``markers =`` is ours, the line below the block is theirs: they are no value of another setting then."""
-    ini.write_text("[pytest]\naddopts = -q\n")
+@pytest.mark.parametrize(
+    ("before", "mine"),
+    [
+        ("[pytest]\naddopts = -q\n", "    mine: my own\n"),  # markers = is ours
+        ("[tool]\nx = 1\n", "    mine: my own\n"),  # and so is [pytest]
+        ("[tool]\nx = 1\n", "addopts = -q\n"),
+    ],
+)
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_what_the_person_wrote_below_a_head_of_ours_keeps_it(
+    workdir: Path, ini: Path, before: str, mine: str, is_inside: bool
+) -> None:
+    """Their line stays in the section, and below the key, that it was written in."""
+    ini.write_text(before)
     patches.apply(workdir, "new")
-    ini.write_text(ini.read_text() + "    mine: my own\n")
+    end = ini.read_text().splitlines(keepends=True)[-1]
+    is_marker = mine.startswith(" ")
+    replace(ini, end, mine + end if is_inside and is_marker else end + mine)
+    there = declared(ini)
     patches.apply(workdir, "new")
+    assert declared(ini) == there
     patches.unapply(workdir, "new")
-    assert declared(ini) == ["mine: my own"]
-    assert iniconfig.IniConfig(str(ini))["pytest"]["addopts"] == "-q"
-    assert ini.read_text() == "[pytest]\naddopts = -q\nmarkers =\n    mine: my own\n"
+    head = "[pytest]\n" if "[pytest]" not in before else ""
+    assert ini.read_text() == before + head + ("markers =\n" if is_marker else "") + mine
+
+
+def test_a_section_that_upstream_adds_is_not_doubled_by_ours(workdir: Path, ini: Path) -> None:
+    """Pytest refuses a file with the same section twice."""
+    ini.write_text("[tool]\nx = 1\n")
+    patches.apply(workdir, "new")
+    replace(ini, "[tool]\n", "[pytest]\naddopts = -q\n\n[tool]\n")
+    patches.apply(workdir, "new")
+    assert len(declared(ini)) == len(patches._MARKERS) + 1
+    patches.unapply(workdir, "new")
+    assert ini.read_text() == "[pytest]\naddopts = -q\n\n[tool]\nx = 1\n"
+
+
+def test_markers_that_are_all_declared_need_no_block(workdir: Path, ini: Path) -> None:
+    """Neither the first time nor when upstream declares them later; a block that was there goes."""
+    lines = "".join(f"    {name}: theirs\n" for name in [*patches._MARKERS, "new"])
+    ini.write_text(OWN_INI + lines)
+    before = snapshot(workdir)
+    assert "tao-pytorch/pytest.ini" not in patches.apply(workdir, "new")
+    patches.unapply(workdir, "new")
+    assert snapshot(workdir) == before
+    ini.write_text(OWN_INI)
+    patches.apply(workdir, "new")
+    replace(ini, OWN_INI, OWN_INI + lines)
+    patches.apply(workdir, "new")
+    assert ini.read_text() == OWN_INI + lines
+
+
+def test_the_marker_of_a_model_goes_with_it_in_any_wording(workdir: Path, ini: Path) -> None:
+    """In our block the model's own marker is ours even after somebody described it better."""
+    patches.apply(workdir, "new")
+    replace(ini, "new: tests of the model new", "new: tests of my finest model")
+    assert patches.apply(workdir, "new") == []
+    patches.unapply(workdir, "new")
+    assert ini.read_text() == OWN_INI
+
+
+def test_conflict_blocks_in_the_settings_of_pytest_are_said(workdir: Path, ini: Path) -> None:
+    """An ini file with conflict blocks can be parsed, and must not be patched."""
+    ini.write_text(OWN_INI + "<<<<<<< ours\n=======\n>>>>>>> theirs\n")
+    before = snapshot(workdir)
+    with pytest.raises(UserError, match=r"pytest\.ini holds the conflict blocks"):
+        patches.apply(workdir, "new")
+    assert patches.status(workdir, "new")["tao-pytorch/pytest.ini"] == "unreadable"
+    assert snapshot(workdir) == before
 
 
 def test_a_marker_that_upstream_declares_is_no_longer_ours(workdir: Path, ini: Path) -> None:

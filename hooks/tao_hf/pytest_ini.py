@@ -95,7 +95,7 @@ def added(content: bytes, section: str, lines: Mapping[str, str], shared: Mappin
     if not ours:
         return rest
     for result in (_rewritten(rows, ours), _with_block(rest, section, ours)):
-        if result is not None and _is_sound(result, rest, section, [*theirs, *ours]):
+        if _is_sound(result, section, [*theirs, *ours]):
             return result
     raise NotRecognisedError(f"its [{section}] section cannot be extended safely")
 
@@ -208,10 +208,8 @@ def _end(lines: Sequence[str]) -> str:
     return f"{END} ({' '.join(map(_checksum, lines))})"
 
 
-def _rewritten(rows: list[_Row], ours: Mapping[str, str]) -> bytes | None:
-    """Return the file with `ours` in the block that it has; `None` when it has none or several."""
-    if [row.kind for row in rows].count("begin") != 1:
-        return None
+def _rewritten(rows: list[_Row], ours: Mapping[str, str]) -> bytes:
+    """Return the file with `ours` in the block that it has."""
     there = {row.name for row in rows if row.kind == "ours"}
     sample = next((row.text for row in rows if row.kind in ("ours", "other") and row.name), _INDENT)
     newline = _newline([row.text for row in rows])
@@ -225,6 +223,8 @@ def _rewritten(rows: list[_Row], ours: Mapping[str, str]) -> bytes | None:
             new = [line for name, line in ours.items() if name not in there]
             result += [_Row(_indent(sample) + line + newline, "ours", _name(line)) for line in new]
         result.append(row)
+    if result == rows and all("(" in row.text for row in rows if row.kind == "end"):
+        return "".join(row.text for row in rows).encode("utf-8")
     return _joined(result, rows)
 
 
@@ -242,18 +242,13 @@ def _with_block(content: bytes, section: str, ours: Mapping[str, str]) -> bytes:
     return "".join([*rows[:place], addition, *rows[place:]]).encode("utf-8")
 
 
-def _is_sound(result: bytes, rest: bytes, section: str, names: list[str]) -> bool:
-    """Tell whether `result` declares just the markers `names`, and is as `rest` in everything else."""
+def _is_sound(result: bytes, section: str, names: list[str]) -> bool:
+    """Tell whether pytest, which takes no section and no key twice, reads just the markers `names`."""
     try:
-        settings = _settings(result, strict=True)
+        _settings(result, strict=True)
     except NotRecognisedError:
         return False
-    if sorted(markers(result, section)) != sorted(names):
-        return False
-    expected = _settings(rest)
-    for values in (settings, expected):
-        values.setdefault(section, {}).pop("markers", None)
-    return settings == expected
+    return sorted(markers(result, section)) == sorted(names)
 
 
 def _settings(content: bytes, strict: bool = False) -> dict[str, dict[str, str | None]]:
