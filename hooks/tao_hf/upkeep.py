@@ -15,6 +15,7 @@ from tao_hf.ledger import Ledger
 from tao_hf.merging import Change
 from tao_hf.progress import step
 
+_TRACEBACK = "Traceback (most recent call last):"
 _NOISE = ("Updating to template version", "Keeping template version", " > Running task", "Task ")
 
 
@@ -33,6 +34,7 @@ def update(workdir: Path, model: str, data: Sequence[str], ref: str | None) -> b
     _adopt_unknown(workdir, model)
     updating.begin(workdir, model)
     updating.check_clones(workdir, model)
+    _check_answers(workdir, model)
     options = ["--trust", "--defaults", "--answers-file", intake.answers_file(model)]
     options += [part for given in data for part in ("--data", given)]
     options += ["--vcs-ref", ref] if ref else []
@@ -103,6 +105,15 @@ def _adopt_unknown(workdir: Path, model: str) -> None:
         intake.adopt(workdir, model, rendering)
 
 
+def _check_answers(workdir: Path, model: str) -> None:
+    """Refuse answers that Copier would answer with a traceback; `answers.check` looks closer."""
+    path = workdir / intake.answers_file(model)
+    if not (path.is_file() and records.scalar(path, "_src_path")):
+        raise UserError(
+            f"There are no answers of {model} in {path}; ./tao-hf restore {model} puts back what was recorded last."
+        )
+
+
 def _copier(workdir: Path, *arguments: str) -> str:
     """Run Copier and return its standard output; what it prints besides is shown only when it fails."""
     python = records.copier(workdir)
@@ -121,5 +132,11 @@ def _copier(workdir: Path, *arguments: str) -> str:
     )  # fmt: skip
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith(_NOISE)]
+        if _TRACEBACK in lines:  # what Copier does with an answers file that is no YAML, for one
+            after = lines[lines.index(_TRACEBACK) + 1 :]
+            reason = next((line for line in after if not line.startswith(" ")), "no reason given")
+            raise UserError(
+                f"Copier failed ({reason}). Were the answers edited? ./tao-hf restore puts back the recorded ones."
+            )
         raise UserError("\n".join(lines).removeprefix("tao-hf: ") or "Copier failed and gave no reason.")
     return done.stdout
