@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,7 @@ def welcome(conf: Mapping[str, Any]) -> str:
         choices = task_types() if name == "task_type" else questions[name].get("choices")
         if isinstance(choices, (list, dict)) and value not in _values(choices):
             raise UserError(f"{name} cannot be {one_line(value)}: choose one of {', '.join(_values(choices))}.")
+    _check_image_size(conf["data"])
     if "recopy" in sys.argv[1:2] and not _answers_named(conf):
         raise UserError("copier recopy needs -a .tao-hf/MODEL/answers.yml; for a newer version use ./tao-hf update.")
     # Copier would take another model's answers for this one's; the link comes back when the model is in place.
@@ -88,6 +90,16 @@ def welcome(conf: Mapping[str, Any]) -> str:
     if link.is_symlink() and not conf["pretend"]:
         link.unlink()
     return BANNER
+
+
+def _check_image_size(data: Mapping[str, Any]) -> None:
+    """Refuse an image size given with ``--data`` that is no JSON, which Copier would show as a traceback."""
+    given = data.get("image_size")
+    if isinstance(given, str):
+        try:
+            json.loads(given)
+        except ValueError as error:
+            raise UserError("image_size must be one number, or [height, width], in pixels.") from error
 
 
 def refuse_other_answers(conf: Mapping[str, Any]) -> None:
@@ -111,6 +123,7 @@ def _answers_named(conf: Mapping[str, Any]) -> bool:
 def begin_update(conf: Mapping[str, Any]) -> str:
     """Prepare an update, or refuse it; return nothing to print."""
     workdir = Path(str(conf["dst_path"])).absolute()
+    _check_image_size(conf["data"])
     updating.prepare(workdir, str(conf["answers_file"]), conf["data"], _questions())
     return ""
 
