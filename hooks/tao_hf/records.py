@@ -35,7 +35,8 @@ def scalar(answers: Path, name: str) -> str:
 
     Copier writes plain and quoted scalars on one line; what is none of these has to be read as YAML.
     """
-    for line in answers.read_text(encoding="utf-8", errors="replace").splitlines():
+    text = answers.read_text(encoding="utf-8", errors="replace") if answers.is_file() else ""
+    for line in text.splitlines():
         if line.startswith(f"{name}:"):
             value = line.partition(":")[2].strip()
             if value.startswith('"'):
