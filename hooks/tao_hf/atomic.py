@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,18 @@ SCRATCH = ".tao-hf-"  # what the names of folders begin with that are filled bes
 def write(path: Path, content: bytes) -> None:
     """Give `path` the `content`, as `write_all` does for several files."""
     write_all({path: content})
+
+
+def point(link: Path, target: Path) -> None:
+    """Let a symbolic link point to `target`, at no moment to nothing."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    new = link.with_name(f"{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
 
 
 def sweep(paths: Iterable[Path]) -> None:

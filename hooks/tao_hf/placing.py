@@ -51,7 +51,7 @@ def install_tools(template: Path, workdir: Path) -> None:
         fresh.chmod(0o755)
         fresh.rename(tools)
     for name in ("lib", "standins", "hide_in_deploy"):
-        _point(home / name, Path("tools") / version / name)
+        atomic.point(home / name, Path("tools") / version / name)
     launcher = workdir / "tao-hf"
     atomic.sweep([launcher])
     atomic.write(launcher, (template / "hooks" / "tao-hf").read_bytes())
@@ -69,18 +69,6 @@ def _digest(paths: Iterable[Path]) -> str:
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(path.relative_to(top.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
-
-
-def _point(link: Path, target: Path) -> None:
-    """Let a symbolic link point to `target`, at no moment to nothing."""
-    if link.is_symlink() and link.readlink() == target:
-        return
-    if link.is_dir() and not link.is_symlink():
-        shutil.rmtree(link)
-    new = link.with_name(f"{link.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(link)
 
 
 def record_workdir(workdir: Path, answers: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -118,10 +119,10 @@ def link_answers(workdir: Path) -> None:
     link = workdir / ANSWERS_LINK
     known = records.models(workdir)
     target = Path(intake.answers_file(known[0])) if known else None
-    if link.is_symlink() and (target is None or link.readlink() != target):
-        link.unlink()
-    if target and not link.exists():
-        link.symlink_to(target)
+    if target is None:
+        link.unlink(missing_ok=True)
+    elif not link.exists() or link.is_symlink():
+        atomic.point(link, target)
 
 
 def summary(model: str, changes: Sequence[Change], label: str) -> str:
@@ -155,5 +156,7 @@ def prepare(workdir: Path, answers_file: str, data: Mapping[str, Any], questions
     begin(workdir, model)
     check_clones(workdir, model)
     answers.check(workdir, model, data, questions)
-    intake.clear(workdir, model)
-    intake.incoming(workdir, model).mkdir(parents=True)  # from here on an update is under way
+    folder = intake.incoming(workdir, model)
+    folder.mkdir(parents=True, exist_ok=True)  # from here on an update is under way
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
