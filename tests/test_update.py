@@ -590,10 +590,10 @@ def test_a_versioned_migration_runs_once(
     template.release(migrate)
     workdir = tmp_path / "workdir"
     assert update(workdir).returncode == 0
-    assert note.read_text(encoding="utf-8").split() == ["before", "after"], "once in each of Copier's stages"
+    assert note.read_text(encoding="utf-8").split() == ["after"]
     template.release()
     assert update(workdir).returncode == 0
-    assert note.read_text(encoding="utf-8").split() == ["before", "after"]
+    assert note.read_text(encoding="utf-8").split() == ["after"]
     assert answers(workdir)["_commit"] == "0.3.0"
 
 
