@@ -25,7 +25,7 @@ def point(link: Path, target: Path) -> None:
         return
     if link.is_dir() and not link.is_symlink():
         shutil.rmtree(link)
-    new = link.with_name(f"{link.name}.new")
+    new = link.with_name(f"{link.name}{_NEW}")
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     new.replace(link)

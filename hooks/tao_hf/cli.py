@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tao_hf import phase0, records, removal, report, runner, updating, upkeep
+from tao_hf import branches, phase0, records, removal, report, runner, updating, upkeep
 from tao_hf.docker import leftovers
 from tao_hf.errors import UserError
 from tao_hf.runtime import get_runtime
@@ -222,17 +220,9 @@ def _branch(folder: Path) -> str:
     if not (folder / ".git").exists():
         return "–"
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "symbolic-ref", "--quiet", "--short", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.SubprocessError):
+        return branches.current(folder) or "(no branch)"
+    except UserError:  # git is not installed
         return "–"
-    return done.stdout.strip() or "(no branch)"
 
 
 def check(workdir: Path, model: str) -> int:

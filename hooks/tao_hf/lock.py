@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from tao_hf.errors import UserError
 from tao_hf.progress import step
@@ -56,14 +57,19 @@ def placing(workdir: Path) -> Iterator[None]:
     """Be the only one who changes files in the repositories of `workdir`; wait for another who does."""
     handle = os.open(_folder(workdir) / "placing.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with step("Waiting for another command that changes these repositories"):
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        wait_for(handle, "Waiting for another command that changes these repositories")
         yield
     finally:
         os.close(handle)
+
+
+def wait_for(handle: int | IO[str], title: str) -> None:
+    """Lock an open file until it is closed; while another process has it, wait under `title`."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        with step(title):
+            fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _folder(workdir: Path) -> Path:

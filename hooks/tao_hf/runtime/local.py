@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tao_hf import host
+from tao_hf import host, lock
 from tao_hf.cache import cache_dir
 from tao_hf.errors import UserError
 from tao_hf.progress import Step, step
@@ -269,11 +268,7 @@ def _locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}; set TAO_HF_CACHE elsewhere.") from error
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            with step("waiting for another process that is making the local runtime"):
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        lock.wait_for(handle, "waiting for another process that is making the local runtime")
         yield
 
 
