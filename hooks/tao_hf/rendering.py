@@ -109,3 +109,6 @@ def one_line(text: Any, limit: int = 200) -> str:
 def pascal_case(name: str) -> str:
     """Return the class name for a snake_case model name: ``vit_base_p16`` gives ``VitBaseP16``."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_") if part)
+
+
+FILTERS = {"pyrepr": pyrepr, "yamlrepr": yamlrepr, "one_line": one_line}

@@ -68,10 +68,25 @@ def check(cls: Any, config: Any, size: list[int], channels: int, patch: int | No
     probe = torch.randn(2, channels, *size)
     try:
         with torch.no_grad():
-            _enliven(model, probe)
+            enliven(model, probe)
             expected = model(probe).numpy()
     except Exception as error:
         return not_checked(f"the model does not run on {size[0]}x{size[1]} pixels: {first_line(error)}")
+    return try_exporters(model, example, probe, expected)
+
+
+def try_exporters(model: Any, example: Any, probe: Any, expected: Any) -> dict[str, Any]:
+    """Export a module with one exporter after the other until ONNX Runtime agrees with it.
+
+    Args:
+        model: maps images to logits.
+        example: images (1, C, H, W) to trace with.
+        probe: two images to compare on.
+        expected: the logits of `probe`.
+
+    Returns:
+        The `onnx` entry of the findings.
+    """
     result = not_checked("not tried")
     for exporter, opset in _ATTEMPTS:
         try:
@@ -96,11 +111,7 @@ def _twin(cls: Any, config: Any) -> Any:
     """Return the model with at most two layers a stage and few classes; whole when that cannot be built."""
     import torch
 
-    small = copy.deepcopy(config)
-    small.num_labels = _CLASSES
-    for holder in [small, *[getattr(small, name, None) for name in _NESTED]]:
-        if holder is not None:
-            _shorten(holder)
+    small = shortened(config)
     whole = copy.deepcopy(config)
     whole.num_labels = _CLASSES
     problem: Exception | None = None
@@ -116,7 +127,17 @@ def _twin(cls: Any, config: Any) -> Any:
     raise problem
 
 
-def _enliven(model: Any, batch: Any) -> None:
+def shortened(config: Any) -> Any:
+    """Return a copy of a transformers configuration with at most two layers a stage and few classes."""
+    small = copy.deepcopy(config)
+    small.num_labels = _CLASSES
+    for holder in [small, *[getattr(small, name, None) for name in _NESTED]]:
+        if holder is not None:
+            _shorten(holder)
+    return small
+
+
+def enliven(model: Any, batch: Any) -> None:
     """Give fresh weights an effect: without it zeros, layer scales and batch statistics hide most of the network."""
     import torch
 
@@ -194,7 +215,7 @@ def _agreement(model: Any, exporter: str, opset: int, example: Any, probe: Any, 
                     file,
                     dynamo=True,
                     verbose=False,
-                    dynamic_shapes={"x": {0: torch.export.Dim("batch")}},
+                    dynamic_shapes=({0: torch.export.Dim("batch")},),
                     **common,
                 )
         onnx.checker.check_model(file)

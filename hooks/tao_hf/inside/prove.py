@@ -1,0 +1,83 @@
+"""Prove by numbers which way to the backbone gives the Hugging Face model's outputs, and measure what it looks like.
+
+Runs inside the runtime, where `nvidia_tao_pytorch` can be imported: `python prove.py ROOT REQUEST RESULT`, with ROOT
+the template and REQUEST the JSON of `tao_hf.proof`. For each strategy in turn the very file that would be generated is
+rendered and imported; the Hugging Face model, built from its configuration, is converted into it; and the logits of
+both are compared on random images, at the model's own size and at another one where the Hugging Face model takes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_OFFLINE="1", TELEMETRY_OPT_OUT="yes")
+warnings.simplefilter("ignore")
+logging.disable(logging.CRITICAL)
+
+TOLERANCE = 1e-4  # of the largest logit
+BATCH = 2
+
+
+class FellThrough(Exception):  # noqa: N818 - not an error: the next strategy is tried
+    """A strategy does not serve this model; the text says why."""
+
+
+def main(argv: list[str]) -> int:
+    """Read the request, prove, write the result; see the module."""
+    root, request_file, result_file = map(Path, argv)
+    request = json.loads(request_file.read_text(encoding="utf-8"))
+    sys.path[:0] = [str(root), str(root / "hooks")]
+    sys.modules["prove"] = sys.modules[__name__]  # what the other modules import from here is this
+    result = prove(root, request)
+    result_file.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return 0
+
+
+def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Try the strategies of the request in order until one passes; the last, `hf`, is measured in any case.
+
+    Args:
+        root: the template.
+        request: ``findings``; ``strategies``, in order; ``registered`` (files of backbone_v2 that register backbones);
+            ``weights`` (a directory with the model's own, or None).
+
+    Returns:
+        ``tried``: by strategy, {"passed", "reason", "difference", "sizes", "seconds"}; ``plans``: what each that passed
+        is rendered from.
+    """
+    import prove_model
+
+    started = time.monotonic()
+    _say("building the Hugging Face model")
+    subject = prove_model.Subject(request["findings"], request["weights"])
+    tried, plans = {}, {}
+    for strategy in dict.fromkeys([*request["strategies"], "hf"]):
+        if any(entry["passed"] for entry in tried.values()) and strategy != "hf":
+            continue
+        _say(f"proving strategy {strategy}")
+        begun = time.monotonic()
+        try:
+            plan, figures = prove_model.prove_strategy(root, strategy, subject, request["registered"])
+            plans[strategy] = plan
+            tried[strategy] = {"passed": True, "reason": None, **figures}
+        except FellThrough as reason:
+            tried[strategy] = {"passed": False, "reason": str(reason), "difference": None, "sizes": []}
+        tried[strategy]["seconds"] = round(time.monotonic() - begun, 2)
+    return {"tried": tried, "plans": plans, "seconds": round(time.monotonic() - started, 2)}
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,181 @@
+"""Finds what the families say of a model, renders the files of a strategy for it, and imports them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import types
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from prove import FellThrough
+from probe_common import first_line
+
+import families
+from families.network import Call, Name, Network, NotTheSame
+from tao_hf import pycode, rendering
+
+_PLACEHOLDER = {"modules": ["head"], "kind": "Linear", "width": 0}
+
+
+def find_network(strategy: str, config: Any, registered: list[str] | None) -> Network:
+    """Return what a model's family says is the same network.
+
+    Args:
+        strategy: "reuse" or "timm".
+        config: the model's transformers configuration.
+        registered: files of backbone_v2 that register backbones; None where nobody looked.
+
+    Raises:
+        FellThrough: no family knows it, its configuration is not covered, or the implementation is not there.
+    """
+    for entry in pkgutil.iter_modules(families.__path__):
+        family = importlib.import_module(f"families.{entry.name}")
+        if config.model_type in getattr(family, "MODEL_TYPES", ()):
+            break
+    else:
+        raise FellThrough(f"no family of this template knows {config.model_type}")
+    find = getattr(family, strategy, None)
+    if find is None:
+        raise FellThrough(f"{'TAO' if strategy == 'reuse' else 'timm'} has no {config.model_type}")
+    try:
+        network = find(config)
+    except NotTheSame as reason:
+        raise FellThrough(str(reason)) from reason
+    module = network.base.rpartition(".")[0]
+    file = f"{module.rpartition('.')[2]}.py"
+    if strategy == "reuse" and registered is not None and file not in registered:
+        raise FellThrough(f"this tao-pytorch registers no backbone in backbone_v2/{file}")
+    try:
+        getattr(importlib.import_module(module), network.base.rpartition(".")[2])
+    except Exception as error:
+        raise FellThrough(f"{network.base} cannot be imported: {first_line(error)}") from error
+    return network
+
+
+def as_json(value: Any) -> Any:
+    """Return a family's arguments as JSON: see `tao_hf.pycode`."""
+    if isinstance(value, Name):
+        return {pycode.NAME: value.path}
+    if isinstance(value, Call):
+        return {pycode.CALL: value.path, "args": as_json(value.args), "kwargs": as_json(value.kwargs)}
+    if is_dataclass(value):
+        return {item.name: as_json(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in value]
+    return value
+
+
+def first_plan(network: Network | None, strategy: str) -> dict[str, Any]:
+    """Return a plan with nothing measured yet, from which the files can be rendered and imported."""
+    return {
+        "network": {**as_json(network), "variants": {}} if network else None,
+        "variants": [{"suffix": "", "name": "", "arguments": as_json(network.arguments), "feature_dim": 0}] if network else [],
+        "head": _PLACEHOLDER,
+        "feature_dim": 0,
+        "stages": [],
+        "taps": [],
+        "norms": False,
+        "pre_logits": "inherited" if strategy == "reuse" else "hook",
+        "checkpointing": True,
+        "bgr_stem": None,
+    }
+
+
+class Files:
+    """The rendered backbone and converter of one strategy for one model, imported.
+
+    Attributes:
+        build: makes the backbone: `build(num_classes, size)`.
+        convert_state: the converter's function.
+        backbone_class: the class.
+    """
+
+    _count = 0
+
+    def __init__(self, root: Path, strategy: str, plan: dict[str, Any], findings: dict[str, Any]) -> None:
+        """Render and import.
+
+        Raises:
+            FellThrough: what was rendered cannot be imported.
+        """
+        Files._count += 1
+        kind = f"proof_{Files._count}"
+        names = {
+            "strategy_room": strategy,
+            "backbone": plan,
+            "findings": findings,
+            "class_name": "Proof",
+            "backbone_type": kind,
+            "num_labels": findings["num_labels"],
+            "channels": findings["channels"],
+            "height": findings["image_size"][0],
+            "width": findings["image_size"][1],
+            "model_class": findings["model_class"],
+            "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
+            "bgr": findings["preprocess"].get("channel_order") == "BGR",
+        }
+        backbone = _imported(kind, _render(root, f"strategies/{strategy}/backbone.py.jinja", names))
+        converter = _imported(f"{kind}_converter", _render(root, converter_template(root, strategy), names))
+        self.convert_state = converter.convert_state
+        self.backbone_class = backbone.ProofBackbone
+        self.channels = findings["channels"]
+        self._factory = getattr(backbone, kind)
+
+    def build(self, num_classes: int, size: list[int], **options: Any) -> Any:
+        """Return the backbone for [height, width] in pixels, in eval mode."""
+        return self._factory(num_classes=num_classes, img_size=size, **options).eval()
+
+
+    def make(self, arguments: dict[str, Any], num_classes: int, size: list[int]) -> Any:
+        """Return a backbone of the class with other arguments than the model's, in eval mode."""
+        return self.backbone_class(num_classes=num_classes, img_size=size, **arguments).eval()
+
+
+def evaluated(value: Any) -> Any:
+    """Return a family's arguments as Python objects: names imported, calls made."""
+    if isinstance(value, Name):
+        module, _, name = value.path.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+    if isinstance(value, Call):
+        kwargs = {key: evaluated(item) for key, item in value.kwargs.items()}
+        return evaluated(Name(value.path))(*map(evaluated, value.args), **kwargs)
+    if isinstance(value, dict):
+        return {key: evaluated(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(evaluated, value))
+    return value
+
+
+def converter_template(root: Path, strategy: str) -> str:
+    """Return the converter's template: the strategy's own, or the one that follows conversion rules."""
+    own = f"strategies/{strategy}/hf_checkpoint_converter.py.jinja"
+    return own if (root / own).is_file() else "strategies/hf_checkpoint_converter.py.jinja"
+
+
+def _render(root: Path, name: str, names: dict[str, Any]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    env = Environment(  # noqa: S701 - Python source, not HTML
+        loader=FileSystemLoader(root),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    env.filters.update(rendering.FILTERS, **pycode.FILTERS)
+    return env.get_template(name).render(names)
+
+
+def _imported(name: str, source: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    sys.modules[name] = module  # where torch.compile and pickle look
+    try:
+        exec(compile(source, f"<{name}.py>", "exec"), module.__dict__)  # noqa: S102 - what the templates rendered
+    except Exception as error:
+        raise FellThrough(f"the generated file cannot be imported: {first_line(error)}") from error
+    return module

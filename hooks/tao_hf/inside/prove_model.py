@@ -1,0 +1,301 @@
+"""One strategy against one model: convert into the file that would be generated, compare, measure."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import prove_anatomy
+import torch
+from prove import BATCH, TOLERANCE, FellThrough
+from probe_common import first_line
+from probe_onnx import enliven, shortened, try_exporters
+from prove_families import Files, as_json, evaluated, find_network, first_plan
+
+_CLASSES = 7  # of a network that is proven with random weights
+
+
+class Subject:
+    """The Hugging Face model, with random weights unless its own are at hand, and its logits on random images.
+
+    Attributes:
+        findings: the findings of the inspection.
+        config: transformers' configuration of it.
+        model: the model, in eval mode.
+        size: its own [height, width] in pixels.
+        other_size: another one that it takes, or None.
+    """
+
+    def __init__(self, findings: dict[str, Any], weights: str | None = None) -> None:
+        """Build the model and run it.
+
+        Args:
+            findings: the findings of the inspection.
+            weights: a directory with the model's checkpoint; None for random weights.
+        """
+        import transformers
+
+        self.findings = findings
+        self.size = list(findings["image_size"])
+        self.config = _config(findings, None if weights else _CLASSES)
+        cls = getattr(transformers, findings["model_class"])
+        torch.manual_seed(0)
+        self.model = cls.from_pretrained(weights, config=self.config).float() if weights else cls(self.config)
+        self.model.eval()
+        self._interpolates = "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
+        self._logits: dict[tuple[int, ...], Any] = {}
+        if not weights:
+            with torch.no_grad():
+                enliven(_Logits(self), self.images(self.size))
+        self.other_size = self._find_other_size()
+
+    def images(self, size: list[int]) -> Any:
+        """Return random RGB images (N, C, H, W), the same ones for a size every time."""
+        return torch.randn(BATCH, self.findings["channels"], *size, generator=torch.Generator().manual_seed(1))
+
+    def run(self, images: Any) -> Any:
+        """Return the logits of RGB images."""
+        kwargs = {}
+        if self._interpolates and list(images.shape[-2:]) != self.size:
+            kwargs["interpolate_pos_encoding"] = True
+        if self.findings["preprocess"].get("channel_order") == "BGR":
+            images = images.flip(1)
+        return self.model(pixel_values=images, return_dict=True, **kwargs).logits
+
+    def logits(self, size: list[int]) -> Any:
+        """Return the logits of the images of a size."""
+        if tuple(size) not in self._logits:
+            with torch.no_grad():
+                self._logits[tuple(size)] = self.run(self.images(size))
+        return self._logits[tuple(size)]
+
+    def _find_other_size(self) -> list[int] | None:
+        """Return a size that the model takes besides its own: not square, else square; None when neither works."""
+        patch = self.findings.get("patch_size") or 1
+        step = math.lcm(32, patch) if patch < 32 else patch
+        height, width = self.size
+        for size in ([height + step, width + 2 * step], [height + step, width + step]):
+            try:
+                if self.logits(size).shape == self.logits(self.size).shape:
+                    return size
+            except Exception:  # noqa: S112 - whatever an architecture raises: it does not take this size
+                continue
+        return None
+
+
+def _Logits(subject: Subject) -> Any:  # noqa: N802 - a module around the model, for those who call one with images
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = subject.model
+
+        def forward(self, images: Any) -> Any:
+            return subject.run(images)
+
+    return Logits()
+
+
+def _config(findings: dict[str, Any], classes: int | None) -> Any:
+    from transformers import AutoConfig
+
+    fields = {key: value for key, value in findings["config"].items() if key != "model_type"}
+    config = AutoConfig.for_model(findings["model_type"], **fields)
+    config.num_labels = classes or findings["num_labels"]
+    return config
+
+
+def prove_strategy(
+    root: Path, strategy: str, subject: Subject, registered: list[str] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Prove one strategy.
+
+    Args:
+        root: the template.
+        strategy: "reuse", "timm" or "hf".
+        subject: the Hugging Face model.
+        registered: files of backbone_v2 that register backbones.
+
+    Returns:
+        What the backbone is rendered from, and the proof's figures: ``difference`` (largest, of the largest logit) and
+        ``sizes`` (those at which it holds).
+
+    Raises:
+        FellThrough: the strategy does not give this model's outputs, or cannot be exported.
+    """
+    network = find_network(strategy, subject.config, registered) if strategy != "hf" else None
+    plan = first_plan(network, strategy)
+    files = Files(root, strategy, plan, subject.findings)
+    if subject.findings["preprocess"].get("channel_order") == "BGR" and network:
+        plan["bgr_stem"] = _first_convolution(_built(files, subject, subject.size))
+        files = Files(root, strategy, plan, subject.findings)
+    native = _built(files, subject, subject.size)
+    state, unused, kept = _converted(files, subject, native)
+    differences = {tuple(subject.size): _difference(native, state, kept, subject, subject.size)}
+    if subject.other_size:
+        try:
+            other = _built(files, subject, subject.other_size)
+            differences[tuple(subject.other_size)] = _difference(other, state, kept, subject, subject.other_size)
+        except FellThrough:
+            differences[tuple(subject.other_size)] = math.inf
+    worst = differences[tuple(subject.size)]
+    if not worst <= TOLERANCE:
+        raise FellThrough(f"its logits differ from the Hugging Face model's by {worst:.1e} of the largest")
+    held = [list(size) for size, difference in differences.items() if difference <= TOLERANCE]
+    plan.update(_measured(files, native, subject, strategy))
+    if network:
+        plan["variants"] += _variants(files, network, plan, subject.size)
+    plan["any_size"] = len(held) > 1
+    plan["unused"], plan["kept"] = len(unused), len(kept)
+    plan["onnx"] = _exported(root, strategy, subject, registered)
+    return plan, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
+
+
+def _built(files: Files, subject: Subject, size: list[int]) -> Any:
+    try:
+        return files.build(subject.config.num_labels, size)
+    except Exception as error:
+        raise FellThrough(f"it cannot be built for {size[0]}x{size[1]} pixels: {first_line(error)}") from error
+
+
+def _converted(files: Files, subject: Subject, backbone: Any) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    try:
+        return files.convert_state(subject.model.state_dict(), backbone)
+    except ValueError as error:
+        raise FellThrough(first_line(error, 400)) from error
+
+
+def _difference(backbone: Any, state: dict[str, Any], kept: dict[str, str], subject: Subject, size: list[int]) -> float:
+    """Return the largest difference of a logit, as a part of the largest logit."""
+    if hasattr(backbone, "adapt_state_dict"):
+        state = backbone.adapt_state_dict(state)
+    own = backbone.state_dict()
+    try:
+        backbone.load_state_dict({**{name: own[name] for name in kept if name in own}, **state}, strict=True)
+        with torch.no_grad():
+            logits = backbone(subject.images(size))
+    except Exception as error:
+        raise FellThrough(f"it does not run on {size[0]}x{size[1]} pixels: {first_line(error)}") from error
+    expected = subject.logits(size)
+    if logits.shape != expected.shape:
+        raise FellThrough(f"it gives logits of shape {list(logits.shape)} instead of {list(expected.shape)}")
+    return float((logits - expected).abs().max() / expected.abs().max())
+
+
+def _measured(files: Files, backbone: Any, subject: Subject, strategy: str) -> dict[str, Any]:
+    """Return what the templates need to know of a backbone beyond its network."""
+    images = subject.images(subject.size)
+    head = _head(files, subject)
+    if head is None:
+        raise FellThrough("it has no linear layer whose size is the number of classes")
+    with torch.no_grad():
+        anatomy = prove_anatomy.look(backbone, lambda: backbone(images), subject.size, head["modules"])
+        if not anatomy["taps"]:
+            raise FellThrough("no feature maps could be found in it")
+        return {
+            "head": head,
+            "feature_dim": head["width"],
+            **anatomy,
+            "norms": any(
+                isinstance(module, torch.nn.BatchNorm2d) and (type(module) is not torch.nn.BatchNorm2d or module.eps != 1e-5)
+                for module in backbone.modules()
+            ),
+            "pre_logits": _pre_logits(files, backbone, images, head["modules"][0], strategy),
+            "checkpointing": _can_checkpoint(backbone),
+        }
+
+
+def _variants(files: Files, network: Any, plan: dict[str, Any], size: list[int]) -> list[dict[str, Any]]:
+    """Return the other sizes of the family that have the same parts, each measured without memory."""
+    found = []
+    for name, arguments in network.variants.items():
+        try:
+            with torch.device("meta"):
+                build = partial(files.make, evaluated(arguments), size=size)
+                head = prove_anatomy.head_modules(build, _CLASSES)
+                backbone = build(_CLASSES)
+                images = torch.zeros(BATCH, files.channels, *size)
+                parts = prove_anatomy.look(backbone, lambda: backbone(images), size, head["modules"])
+        except Exception:  # noqa: S112 - one that cannot be measured is not offered
+            continue
+        same = parts["stages"] == plan["stages"] and head["modules"] == plan["head"]["modules"]
+        if same and [tap["module"] for tap in parts["taps"]] == [tap["module"] for tap in plan["taps"]]:
+            entry = {"suffix": f"_{name}", "name": name, "arguments": as_json(arguments), "feature_dim": head["width"]}
+            found.append(entry)
+    return found
+
+
+def _head(files: Files, subject: Subject) -> dict[str, Any] | None:
+    def on_meta(classes: int) -> Any:
+        with torch.device("meta"):
+            return files.build(classes, subject.size)
+
+    def in_memory(classes: int) -> Any:
+        return files.build(classes, subject.size)
+
+    try:
+        return prove_anatomy.head_modules(on_meta, subject.config.num_labels)
+    except Exception:  # some networks read numbers from tensors while they are built
+        return prove_anatomy.head_modules(in_memory, subject.config.num_labels)
+
+
+def _pre_logits(files: Files, backbone: Any, images: Any, head: str, strategy: str) -> str:
+    """Return which code gives what enters the head: the base's own, timm's two functions, or a hook on the head."""
+    entered = []
+    handle = backbone.get_submodule(head).register_forward_pre_hook(lambda _, args: entered.append(args[0].flatten(1)))
+    backbone(images)
+    handle.remove()
+    ways = {} if strategy == "reuse" else {"forward_head": lambda: backbone.forward_head(backbone.forward_features(images), pre_logits=True)}
+    if strategy == "reuse":
+        ways["inherited"] = lambda: backbone.forward_pre_logits(images)
+    for name, way in ways.items():
+        try:
+            if torch.equal(way(), entered[0]):
+                return name
+        except Exception:  # noqa: S112 - it has no such function, or one for something else
+            continue
+    if strategy == "reuse":  # TAO's forward calls it, so that one that calls forward would never end
+        raise FellThrough("its forward_pre_logits does not return what enters the head")
+    return "hook"
+
+
+def _can_checkpoint(backbone: Any) -> bool:
+    try:
+        backbone.set_grad_checkpointing(True)
+        backbone.set_grad_checkpointing(False)
+    except Exception:
+        return False
+    return True
+
+
+def _first_convolution(backbone: Any) -> str:
+    return next(
+        f"{path}.weight" for path, module in backbone.named_modules() if isinstance(module, torch.nn.Conv2d)
+    )
+
+
+def _exported(root: Path, strategy: str, subject: Subject, registered: list[str] | None) -> dict[str, Any]:
+    """Return the `onnx` entry of the backbone: of a small twin, or what the inspection found of the Hugging Face model.
+
+    Raises:
+        FellThrough: no exporter takes it.
+    """
+    if strategy == "hf":
+        return subject.findings["onnx"]
+    images = subject.images(subject.size)
+    for config in (shortened(subject.config), subject.config):
+        try:
+            plan = first_plan(find_network(strategy, config, registered), strategy)
+            twin = Files(root, strategy, plan, subject.findings).build(_CLASSES, subject.size)
+            break
+        except Exception:  # noqa: S112 - not every architecture can be shortened this way
+            continue
+    with torch.no_grad():
+        enliven(twin, images)
+        expected = twin(images).numpy()
+    found = try_exporters(twin, images[:1], images, expected)
+    if not found["ok"]:
+        raise FellThrough(f"it cannot be exported to ONNX: {found['error']}")
+    return found
