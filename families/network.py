@@ -42,8 +42,8 @@ class Network:
         imports: Import lines that `setup` and `methods` need.
         setup: Statements at the end of the constructor, unindented.
         methods: Methods that replace the base's, unindented.
-        variants: Arguments of the other sizes of the family that timm knows, by a short name such as ``large_patch16``;
-            they are registered too.
+        variants: What differs in `arguments` for the other sizes of the family that timm knows, by a short name such as
+            ``large_patch16``; they are registered too.
     """
 
     base: str

@@ -210,7 +210,8 @@ def _measured(files: Files, backbone: Any, subject: Subject, strategy: str) -> d
 def _variants(files: Files, network: Any, plan: dict[str, Any], size: list[int]) -> list[dict[str, Any]]:
     """Return the other sizes of the family that have the same parts, each measured without memory."""
     found = []
-    for name, arguments in network.variants.items():
+    for name, changes in network.variants.items():
+        arguments = {**network.arguments, **changes}
         try:
             with torch.device("meta"):
                 build = partial(files.make, evaluated(arguments), size=size)
