@@ -104,7 +104,9 @@ def check_values(found: Mapping[str, Any]) -> None:
     problem = (
         values.image_size_problem(found.get("image_size"), found["findings"])
         or values.num_labels_problem(found.get("num_labels"))
-        or values.strategy_problem(found.get("strategy"))
+        or values.backbone_problem(
+            found.get("strategy"), found.get("image_size"), found["findings"], found.get("proofs")
+        )
     )
     if problem:
         raise UserError(f"{problem} Nothing was changed.")

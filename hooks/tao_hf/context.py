@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
+from tao_hf import proof
+from tao_hf.errors import UserError
 from tao_hf.rendering import pascal_case
 
-STRATEGIES = ("reuse", "timm", "hf")  # in the order of preference
-NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "branch_name")
+NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "proofs", "branch_name")
 
 
 def task_room(task_type: str) -> str:
@@ -23,16 +24,6 @@ def task_room(task_type: str) -> str:
 def task_types(root: Path) -> list[str]:
     """Return the task types that this template has a room for."""
     return sorted(path.parent.name.replace("_", "-") for path in (root / "tasks").glob("*/task.yml"))
-
-
-def strategy_rooms(root: Path) -> list[str]:
-    """Return the strategies that this template has a room for, preferred first."""
-    return [name for name in STRATEGIES if (root / "strategies" / name).is_dir()]
-
-
-def settled_strategy(root: Path, strategy: str) -> str:
-    """Return the strategy that an answer stands for: ``auto`` is the preferred one there is a room for."""
-    return strategy_rooms(root)[0] if strategy == "auto" else strategy
 
 
 def height_and_width(image_size: Any) -> tuple[int, int]:
@@ -84,6 +75,12 @@ def backbone_file(model_name: str) -> str:
     return f"{backbone_module(model_name)}.py"
 
 
+def backbone_widths(model_name: str, backbone: Mapping[str, Any]) -> dict[str, int]:
+    """Return the widths of the features that enter the head, by the names under which the backbone is registered."""
+    widths = {f"{model_name}{variant['suffix']}": variant["feature_dim"] for variant in backbone["variants"]}
+    return {**widths, model_name: backbone["feature_dim"]}
+
+
 @cache
 def generated_files(root: Path, model_name: str) -> tuple[str, ...]:
     """Return the files of a model in the repositories, relative to the working directory."""
@@ -117,10 +114,11 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     findings = answers["findings"]
     model_name = answers["model_name"]
     room = task_room(answers["task_type"])
-    strategy = answers["strategy"]
-    if strategy == "auto":  # settled once: an update to a template with more strategies keeps the model's
-        settled = answers.get("settled")
-        strategy = settled["strategy"] if settled else settled_strategy(root, strategy)
+    try:
+        strategy = proof.settled(answers["proofs"], answers["strategy"])
+    except UserError:
+        return {}  # an answer still to be refused
+    backbone = answers["proofs"]["plans"][strategy]
     task = _task(root, room)
     if task is None:
         return {}
@@ -131,20 +129,22 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     names = {
         "task_room": room,
         "strategy_room": strategy,
+        "backbone": backbone,
         "class_name": pascal_case(model_name),
         "height": height,
         "width": width,
         "channels": findings["channels"],
-        "feature_dim": findings["feature_dim"],
+        "feature_dim": backbone["feature_dim"],
         "bgr": findings["preprocess"].get("channel_order") == "BGR",
         "model_class": findings["model_class"],
         "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
         "pre": adapt_preprocess(findings["preprocess"], findings["image_size"], height, width),
-        "exporter": findings["onnx"]["exporter"],
-        "opset": findings["onnx"]["opset"],
+        "exporter": backbone["onnx"]["exporter"],
+        "opset": backbone["onnx"]["opset"],
         "onnx_inputs": task["onnx_inputs"],
         "onnx_outputs": task["onnx_outputs"],
         "backbone_type": model_name,
+        "backbone_widths": backbone_widths(model_name, backbone),
         "backbone_module": backbone_module(model_name),
         "backbone_file": backbone_file(model_name),
     }
@@ -160,7 +160,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "preprocess": names["pre"],
         "onnx_inputs": names["onnx_inputs"],
         "onnx_outputs": names["onnx_outputs"],
-        "backbone": {"module": names["backbone_module"], "names": [names["backbone_type"]]},
+        "backbone": {"module": names["backbone_module"], "names": list(names["backbone_widths"])},
         "branch_name": answers["branch_name"],
         "files": list(generated_files(root, model_name)),
     }

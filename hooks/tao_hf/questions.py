@@ -26,6 +26,7 @@ from tao_hf import (
     lock,
     phase0,
     phase2,
+    proof,
     records,
     sources,
     updating,
@@ -264,18 +265,17 @@ def inspect_model(hf_model_id: str, containers: Mapping[str, Any], keep_scratch:
             f"The label names of {one_line(hf_model_id)} cannot be used: {findings['label_problem']}; correct id2label "
             "in the config.json of a local copy."
         )
-    if not findings["onnx"]["ok"]:
-        reason = one_line(findings["onnx"]["error"] or findings["onnx"]["failing_op"] or "unknown reason")
-        raise UserError(
-            f"The export of {one_line(hf_model_id)} to ONNX did not work, so it could not be deployed: {reason}."
-        )
     return findings
 
 
 def _explored(workdir: Path, repos: Mapping[str, Mapping[str, Any]], task_type: str) -> dict[str, Any]:
     """Return what the repositories hold: those of the working directory, else where they wait to be put there."""
-    paths = {name: workdir / name if (workdir / name).exists() else Path(repo["path"]) for name, repo in repos.items()}
-    return _explore_once(tuple(paths.items()), task_type, workdir)
+    return _explore_once(tuple(_places(workdir, repos).items()), task_type, workdir)
+
+
+def _places(workdir: Path, repos: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+    """Return where each repository can be read now."""
+    return {name: workdir / name if (workdir / name).exists() else Path(repo["path"]) for name, repo in repos.items()}
 
 
 @cache
@@ -308,6 +308,45 @@ def explore_workspace(
     explored = _explored(workdir, resolved, findings["task_type"])
     _say(phase2.render(explored))
     return {"repos": resolved, "reference_model": explored["reference"]["model"]}
+
+
+def prove_backbones(
+    updating: bool,
+    dst_path: Any,
+    findings: Mapping[str, Any],
+    workspace: Mapping[str, Any],
+    strategy: str,
+    containers: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Prove which strategy gives the model's numbers, show the figures, and return them with what they are made from.
+
+    An update proves nothing: `answers.check` has refused answers without a proof.
+
+    Raises:
+        UserError: The strategy that the person chose does not give them, or none does.
+    """
+    if updating:
+        return {}
+    proofs = _prove_once(Path(str(dst_path)).absolute(), _Once(findings), _Once(workspace), strategy, containers["kind"])
+    proof.settled(proofs, strategy)
+    return proofs
+
+
+class _Once(dict):
+    """An answer that `cache` takes as an argument: the same one for equal contents."""
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self, sort_keys=True))
+
+
+@cache
+def _prove_once(workdir: Path, findings: _Once, workspace: _Once, strategy: str, runtime_kind: str) -> dict[str, Any]:
+    """Prove once per run: Copier asks for the default of a question many times."""
+    repos = _places(workdir, workspace["repos"])
+    registered = _explored(workdir, workspace["repos"], findings["task_type"])["backbones"]["files"]
+    proofs = proof.prove(findings, repos, sorted(registered), strategy, runtime_kind)
+    _say(proof.describe(proofs))
+    return proofs
 
 
 def suggest_name(dst_path: Any, findings: Mapping[str, Any], workspace: Mapping[str, Any]) -> str:
@@ -393,7 +432,9 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
         or _task_problem(answers["task_type"], answers["findings"])
         or values.image_size_problem(answers["image_size"], answers["findings"])
         or values.num_labels_problem(answers["num_labels"])
-        or values.strategy_problem(answers["strategy"])
+        or values.backbone_problem(
+            answers["strategy"], answers["image_size"], answers["findings"], answers["proofs"]
+        )
         or _path_problem(workdir)
         or _disk_problem(workdir)
     )
@@ -414,7 +455,7 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
         workdir.mkdir(parents=True, exist_ok=True)
         lock.hold_model(workdir, answers["model_name"])
         intake.clear(workdir, answers["model_name"])
-    return {"strategy": context.settled_strategy(ROOT, answers["strategy"])}
+    return {"strategy": proof.settled(answers["proofs"], answers["strategy"])}
 
 
 def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -425,6 +466,6 @@ def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 FUNCTIONS = (
     recorded, task_types, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
-    image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, suggest_name, default_branch,
-    problem_when_asked, preflight,
+    image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, prove_backbones, suggest_name,
+    default_branch, problem_when_asked, preflight,
 )  # fmt: skip

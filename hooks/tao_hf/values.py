@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from tao_hf import context
+from tao_hf import context, proof
+from tao_hf.errors import UserError
 from tao_hf.rendering import one_line
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 MAX_PIXELS = 8192
 MAX_CLASSES = 1_000_000
 
@@ -35,10 +34,15 @@ def num_labels_problem(num_labels: Any) -> str | None:
     return None
 
 
-def strategy_problem(strategy: Any) -> str | None:
-    """Return why this version of the template cannot make the backbone so, or `None`."""
-    rooms = context.strategy_rooms(ROOT)
-    if strategy != "auto" and strategy not in rooms:
-        choices = " or ".join(("auto", *rooms))
-        return f"strategy={one_line(strategy)} is not part of this version of the template: choose {choices}."
-    return None
+def backbone_problem(strategy: Any, image_size: Any, findings: Mapping[str, Any], proofs: Any) -> str | None:
+    """Return why a backbone cannot be made this way or for this input size, or `None`."""
+    if not isinstance(proofs, Mapping) or "tried" not in proofs:
+        return (
+            "These answers are from a version of the template that did not prove the backbone: run copier copy with the "
+            "same hf_model_id and model_name once; it merges like an update."
+        )
+    try:
+        settled = proof.settled(proofs, strategy)
+    except UserError as error:
+        return str(error)
+    return proof.size_problem(proofs, settled, findings["image_size"], context.height_and_width(image_size))

@@ -9,19 +9,21 @@ both are compared on random images, at the model's own size and at another one w
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_OFFLINE="1", TELEMETRY_OPT_OUT="yes")
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
+
+from probe_common import first_line  # noqa: E402
 
 TOLERANCE = 1e-4  # of the largest logit
 BATCH = 2
@@ -52,11 +54,13 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``tried``: by strategy, {"passed", "reason", "difference", "sizes", "seconds"}; ``plans``: what each that passed
-        is rendered from.
+        is rendered from; ``weights``: "own" or "random"; ``against``: "tao-pytorch", or why it was the stand-in.
     """
     import prove_model
 
     started = time.monotonic()
+    _say("importing TAO's backbones")
+    against = _find_tao(root)
     _say("building the Hugging Face model")
     subject = prove_model.Subject(request["findings"], request["weights"])
     tried, plans = {}, {}
@@ -72,7 +76,28 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
         except FellThrough as reason:
             tried[strategy] = {"passed": False, "reason": str(reason), "difference": None, "sizes": []}
         tried[strategy]["seconds"] = round(time.monotonic() - begun, 2)
-    return {"tried": tried, "plans": plans, "seconds": round(time.monotonic() - started, 2)}
+    return {
+        "tried": tried,
+        "plans": plans,
+        "weights": "own" if request["weights"] else "random",
+        "against": against,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def _find_tao(root: Path) -> str:
+    """Import tao-pytorch's backbones, or the stand-in's where the person's cannot be imported; say which it was."""
+    sys.path.append(str(root / "standins" / "modules"))  # last: what is really there goes first
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            importlib.import_module("nvidia_tao_pytorch.cv.backbone_v2")
+    except Exception as error:
+        for name in [name for name in sys.modules if name.split(".")[0] == "nvidia_tao_pytorch"]:
+            del sys.modules[name]
+        sys.path.insert(0, str(root / "standins" / "tao_pytorch"))
+        importlib.import_module("nvidia_tao_pytorch.cv.backbone_v2")
+        return f"tao-pytorch cannot be imported here ({first_line(error)})"
+    return "tao-pytorch"
 
 
 def _say(text: str) -> None:

@@ -120,7 +120,7 @@ class Files:
             "bgr": findings["preprocess"].get("channel_order") == "BGR",
         }
         backbone = _imported(kind, _render(root, f"strategies/{strategy}/backbone.py.jinja", names))
-        converter = _imported(f"{kind}_converter", _render(root, converter_template(root, strategy), names))
+        converter = _imported(f"{kind}_converter", _render(root, f"strategies/{strategy}/hf_checkpoint_converter.py.jinja", names))
         self.convert_state = converter.convert_state
         self.backbone_class = backbone.ProofBackbone
         self.channels = findings["channels"]
@@ -149,12 +149,6 @@ def evaluated(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map(evaluated, value))
     return value
-
-
-def converter_template(root: Path, strategy: str) -> str:
-    """Return the converter's template: the strategy's own, or the one that follows conversion rules."""
-    own = f"strategies/{strategy}/hf_checkpoint_converter.py.jinja"
-    return own if (root / own).is_file() else "strategies/hf_checkpoint_converter.py.jinja"
 
 
 def _render(root: Path, name: str, names: dict[str, Any]) -> str:

@@ -104,6 +104,7 @@ def _config(findings: dict[str, Any], classes: int | None) -> Any:
     fields = {key: value for key, value in findings["config"].items() if key != "model_type"}
     config = AutoConfig.for_model(findings["model_type"], **fields)
     config.num_labels = classes or findings["num_labels"]
+    config.architectures = [findings["model_class"]]
     return config
 
 
@@ -284,7 +285,10 @@ def _exported(root: Path, strategy: str, subject: Subject, registered: list[str]
         FellThrough: no exporter takes it.
     """
     if strategy == "hf":
-        return subject.findings["onnx"]
+        found = subject.findings["onnx"]
+        if not found["ok"]:
+            raise FellThrough(f"it cannot be exported to ONNX: {found['error'] or found['failing_op']}")
+        return found
     images = subject.images(subject.size)
     for config in (shortened(subject.config), subject.config):
         try:
