@@ -108,6 +108,11 @@ def stage_items(stages: Sequence[Mapping[str, Any]]) -> list[str]:
     return items
 
 
+def listing(items: Iterable[str], indent: int = 0) -> str:
+    """Return a list of expressions as Python source: on one line where it fits, else one item a line."""
+    return _enclosed("[", list(items), "]", indent)
+
+
 def rule_row(rule: Sequence[str]) -> str:
     """Return one conversion rule as a row of a table; one that does not fit a line, with a line for each name."""
     names, target, how = rule
@@ -155,6 +160,7 @@ def _enclosed(opening: str, parts: Sequence[str], closing: str, indent: int) -> 
 
 FILTERS = {
     "backbone_imports": backbone_imports,
+    "listing": listing,
     "module_path": module_path,
     "pycode": pycode,
     "rawrepr": rawrepr,
