@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 INCOMING = ROOT / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
 sys.path.insert(0, str(ROOT / "hooks"))
 
-from tao_hf import context, rendering  # noqa: E402
+from tao_hf import context, pycode, rendering  # noqa: E402
 
 FINDINGS: dict[str, Any] = {
     "schema": 1,
@@ -35,6 +35,33 @@ FINDINGS: dict[str, Any] = {
         "std": [0.2, 0.3, 0.4],
     },
     "onnx": {"ok": True, "exporter": "torchscript", "opset": 17},
+}
+
+# What the proof of strategy hf found of that model.
+PLAN: dict[str, Any] = {
+    "network": None,
+    "variants": [],
+    "head": {"modules": ["hf_model.classifier"], "kind": "Linear", "width": 32},
+    "feature_dim": 32,
+    "stages": [{"modules": ["hf_model.vit.embeddings"]}, {"each": "hf_model.vit.layers"}],
+    "taps": [
+        {
+            "module": "hf_model.vit.layers.-1", "index": None, "layout": "tokens", "stride": 8, "channels": 32,
+            "prefix": 1, "suffix": 0,
+        }
+    ],  # fmt: skip
+    "norms": False,
+    "pre_logits": "hook",
+    "checkpointing": True,
+    "bgr_stem": None,
+    "any_size": True,
+    "onnx": FINDINGS["onnx"],
+}
+PROOFS: dict[str, Any] = {
+    "tried": {"hf": {"passed": True, "reason": None, "difference": 0.0, "sizes": [[24, 32]], "seconds": 0.1}},
+    "plans": {"hf": PLAN},
+    "weights": "random",
+    "against": "tao-pytorch",
 }
 
 
@@ -76,6 +103,7 @@ def classifier_context(
         "image_size": list(size),
         "num_labels": num_labels,
         "strategy": "hf",
+        "proofs": copy.deepcopy(PROOFS),
         "branch_name": "tao-hf",
     }
     return {**answers, **context.derived(ROOT, answers)}
@@ -84,9 +112,13 @@ def classifier_context(
 def environment() -> jinja2.Environment:
     """Return a Jinja environment like the one that Copier renders with; unknown names are errors."""
     env = jinja2.Environment(  # noqa: S701  # the files are no HTML; untrusted text goes through filters
-        loader=jinja2.FileSystemLoader(ROOT), keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(ROOT),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-    env.filters.update(pyrepr=rendering.pyrepr, yamlrepr=rendering.yamlrepr, one_line=rendering.one_line)
+    env.filters.update({**rendering.FILTERS, **pycode.FILTERS})
     return env
 
 

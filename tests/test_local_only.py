@@ -75,8 +75,8 @@ def test_the_templates_own_code() -> None:
     assert len(files) > 200
     rooms = {name.partition("/")[0] for name in files}
     assert rooms >= {
-        ".ci", "Makefile", "copier.yml", "demo", "exporters", "extensions", "hooks", "standins", "strategies", "tasks",
-        "template",
+        ".ci", "Makefile", "copier.yml", "demo", "exporters", "extensions", "families", "hooks", "standins", "strategies",
+        "tasks", "template",
     }  # fmt: skip
     assert unjustified([finding for name, text in files.items() for finding in findings(name, text)]) == []
 
@@ -232,7 +232,7 @@ def test_planted_in_a_script_for_a_container(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", JINJA)
-@pytest.mark.parametrize("name", ["strategies/hf/convert.py.jinja", "exporters/dynamo.py.jinja"])
+@pytest.mark.parametrize("name", ["strategies/hf_checkpoint_converter.py.jinja", "exporters/dynamo.py.jinja"])
 def test_planted_in_a_template(name: str, line: str) -> None:
     assert planted(name, line)
 

@@ -327,7 +327,8 @@ def prove_backbones(
     """
     if updating:
         return {}
-    proofs = _prove_once(Path(str(dst_path)).absolute(), _Once(findings), _Once(workspace), strategy, containers["kind"])
+    workdir = Path(str(dst_path)).absolute()
+    proofs = _prove_once(workdir, _Once(findings), _Once(workspace), strategy, containers["kind"])
     proof.settled(proofs, strategy)
     return proofs
 
