@@ -43,7 +43,7 @@ def prove(
 
     Returns:
         ``tried``: by strategy, ``passed``, ``reason``, ``difference`` (largest, as a part of the largest logit),
-        ``sizes`` and ``seconds``; ``plans``: by strategy that passed, what the templates need; ``weights``: "random" or
+        ``sizes`` and ``seconds``; ``plans``: by strategy, what the templates need of the one that passed; ``weights``: "random" or
         "own"; ``against``: "tao-pytorch" or why the stand-in took its place.
 
     Raises:

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
 
 
 def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Try the strategies of the request in order until one passes; the last, `hf`, is measured in any case.
+    """Try the strategies of the request in order until one passes.
 
     Args:
         root: the template.
@@ -53,8 +53,8 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
             ``weights`` (a directory with the model's own, or None).
 
     Returns:
-        ``tried``: by strategy, {"passed", "reason", "difference", "sizes", "seconds"}; ``plans``: what each that passed
-        is rendered from; ``weights``: "own" or "random"; ``against``: "tao-pytorch", or why it was the stand-in.
+        ``tried``: by strategy, {"passed", "reason", "difference", "sizes", "seconds"}; ``plans``: what the one that
+        passed is rendered from; ``weights``: "own" or "random"; ``against``: "tao-pytorch", or why it was the stand-in.
     """
     import prove_model
 
@@ -64,18 +64,17 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
     _say("building the Hugging Face model")
     subject = prove_model.Subject(request["findings"], request["weights"])
     tried, plans = {}, {}
-    for strategy in dict.fromkeys([*request["strategies"], "hf"]):
-        if any(entry["passed"] for entry in tried.values()) and strategy != "hf":
-            continue
+    for strategy in request["strategies"]:
         _say(f"proving strategy {strategy}")
         begun = time.monotonic()
         try:
-            plan, figures = prove_model.prove_strategy(root, strategy, subject, request["registered"])
-            plans[strategy] = plan
+            plans[strategy], figures = prove_model.prove_strategy(root, strategy, subject, request["registered"])
             tried[strategy] = {"passed": True, "reason": None, **figures}
         except FellThrough as reason:
             tried[strategy] = {"passed": False, "reason": str(reason), "difference": None, "sizes": []}
         tried[strategy]["seconds"] = round(time.monotonic() - begun, 2)
+        if plans:
+            break
     return {
         "tried": tried,
         "plans": plans,

@@ -14,6 +14,7 @@ from prove import BATCH, TOLERANCE, FellThrough
 from probe_common import first_line
 from probe_onnx import enliven, shortened, try_exporters
 from prove_families import Files, as_json, evaluated, find_network, first_plan
+from torch.overrides import TorchFunctionMode
 
 _CLASSES = 7  # of a network that is proven with random weights
 
@@ -154,9 +155,20 @@ def prove_strategy(
     return plan, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
 
 
+class _Uninitialized(TorchFunctionMode):
+    """Leaves out drawing random numbers: weights that are loaded at once need none."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ in ("uniform_", "normal_", "erfinv_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _built(files: Files, subject: Subject, size: list[int]) -> Any:
     try:
-        return files.build(subject.config.num_labels, size)
+        with _Uninitialized():
+            return files.build(subject.config.num_labels, size)
     except Exception as error:
         raise FellThrough(f"it cannot be built for {size[0]}x{size[1]} pixels: {first_line(error)}") from error
 
@@ -187,7 +199,7 @@ def _difference(backbone: Any, state: dict[str, Any], kept: dict[str, str], subj
 
 def _measured(files: Files, backbone: Any, subject: Subject, strategy: str) -> dict[str, Any]:
     """Return what the templates need to know of a backbone beyond its network."""
-    images = subject.images(subject.size)
+    images = subject.images(subject.size)[:1]
     head = _head(files, subject)
     if head is None:
         raise FellThrough("it has no linear layer whose size is the number of classes")
