@@ -9,7 +9,19 @@ import pytest
 from tao_hf import atomic, report
 from tao_hf.errors import UserError
 
-INFO = {"model_name": "tiny_vit", "task_type": "image-classification", "hf_model_id": "acme/tiny-vit"}
+INFO = {
+    "model_name": "tiny_vit",
+    "task_type": "image-classification",
+    "hf_model_id": "acme/tiny-vit",
+    "strategy": "reuse",
+    "proof": {
+        "passed": True,
+        "difference": 2.3e-6,
+        "sizes": [[32, 32], [64, 96]],
+        "weights": "random",
+        "against": "tao-pytorch",
+    },
+}
 STEPS = [("17", "tao-core tests"), ("22.train", "Train"), ("23", "Native against deployed")]
 FIGURES = {
     "native": {"top_1_accuracy": 0.95, "loss": 0.2},
@@ -39,6 +51,8 @@ def test_the_keys_are_those_of_the_contract(fresh: dict, tmp_path: Path) -> None
         "model_name",
         "task_type",
         "hf_model_id",
+        "strategy",
+        "proof",
         "runtime",
         "level",
         "data",
@@ -173,3 +187,21 @@ def test_the_table_says_once_why_many_steps_were_skipped(fresh: dict) -> None:
     lines = report.summary_table(fresh).splitlines()
     assert any("✗ tao-core tests" in line and "exit code 1" in line for line in lines)
     assert any("– Train" in line and line.endswith("not reached") for line in lines)
+
+
+def test_the_proof_of_the_backbone_is_said(fresh: dict) -> None:
+    sentence = "strategy reuse, with random weights: its logits differ from the Hugging Face model's by at most 2.3e-06"
+    assert sentence in report.markdown(fresh)
+    assert f"backbone: {sentence} of the largest, at 32x32 and 64x96 pixels" in report.summary_table(fresh)
+
+
+def test_a_proof_on_the_stand_in_says_so() -> None:
+    info = {**INFO, "proof": {**INFO["proof"], "against": "tao-pytorch cannot be imported here"}}
+    result = report.new_report(info, "local", [], STEPS, "full")
+    assert "on the stand-in: tao-pytorch cannot be imported here" in report.markdown(result)
+
+
+def test_a_model_of_an_earlier_version_has_no_proof() -> None:
+    info = {name: value for name, value in INFO.items() if name not in ("strategy", "proof")}
+    result = report.new_report(info, "local", [], STEPS, "full")
+    assert "Backbone: not proven" in report.markdown(result) and "backbone:" not in report.summary_table(result)

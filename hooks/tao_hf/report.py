@@ -27,7 +27,7 @@ def new_report(
     """Return the report as it stands before the first step: every step skipped because it was not reached.
 
     Args:
-        info: the model's model.json (model_name, task_type, hf_model_id).
+        info: the model's model.json (model_name, task_type, hf_model_id, strategy, proof).
         runtime: kind of the runtime, "local" or "docker".
         stand_ins: names of the stand-ins that take the place of NVIDIA's packages.
         steps: (id, title) of every step, in order.
@@ -37,6 +37,8 @@ def new_report(
         "model_name": info["model_name"],
         "task_type": info["task_type"],
         "hf_model_id": info["hf_model_id"],
+        "strategy": info.get("strategy"),
+        "proof": info.get("proof"),
         "runtime": runtime,
         "level": level,
         "data": None,
@@ -199,6 +201,19 @@ def _stand_in_sentence(report: dict[str, Any]) -> str:
     )
 
 
+def _proof_sentence(report: dict[str, Any]) -> str:
+    """Return what the proof of the backbone showed; reports of earlier versions have none."""
+    found = report.get("proof")
+    if not found:
+        return "not proven"
+    sizes = " and ".join("x".join(map(str, size)) for size in found["sizes"])
+    where = "" if found["against"] == "tao-pytorch" else f" (on the stand-in: {found['against']})"
+    return (
+        f"strategy {report['strategy']}, with {found['weights']} weights: its logits differ from the Hugging Face model's by "
+        f"at most {found['difference']:.1e} of the largest, at {sizes} pixels{where}"
+    )
+
+
 def markdown(report: dict[str, Any]) -> str:
     """Return the report as Markdown: verdict, stand-ins, steps, metrics, cross-check."""
     lines = [
@@ -208,6 +223,7 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         f"- Hugging Face model: {_cell(report['hf_model_id'])}",
         f"- Task: {_cell(report['task_type'])}",
+        f"- Backbone: {_cell(_proof_sentence(report))}",
         f"- Runtime: {_cell(report['runtime'])}",
         f"- {_cell(_stand_in_sentence(report))}",
         "",
@@ -278,6 +294,8 @@ def summary_table(report: dict[str, Any]) -> str:
         f"{check['agreement']:.2%} same label, largest difference {check['max_abs_diff']:.3g}"
         for check in checks
     ]
+    if report.get("proof"):
+        lines += ["", f"  backbone: {plain(_proof_sentence(report))}"]
     if report["stand_ins"]:
         lines += ["", f"  on stand-ins: {', '.join(report['stand_ins'])}"]
     return "\n".join([*lines, "", f"  {_verdict_sentence(report)}"])
