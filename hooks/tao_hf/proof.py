@@ -100,7 +100,7 @@ def describe(proofs: Mapping[str, Any]) -> str:
             text = f"– {one_line(entry['reason'], 400)}"
         lines.append(f"  strategy {name:<8} {text}")
     if proofs["against"] != "tao-pytorch":
-        lines.append(f"  Proven on the stand-in of tao-pytorch: {one_line(proofs['against'])}.")
+        lines.append(f"  (proven on the stand-in of tao-pytorch: {one_line(proofs['against'])})")
     return "\n".join(lines)
 
 

@@ -346,6 +346,8 @@ def _prove_once(workdir: Path, findings: _Once, workspace: _Once, strategy: str,
     repos = _places(workdir, workspace["repos"])
     registered = _explored(workdir, workspace["repos"], findings["task_type"])["backbones"]["files"]
     proofs = proof.prove(findings, repos, sorted(registered), strategy, runtime_kind)
+    if workspace["repos"]["tao-pytorch"]["source"] == "embedded":
+        proofs = {**proofs, "against": "no clone of tao-pytorch is in the working directory"}
     _say(proof.describe(proofs))
     return proofs
 
