@@ -1,31 +1,26 @@
-"""What a network looks like from outside, found by running it once: its stages, feature maps and classification head."""
+"""What a network looks like from outside, found by running it: its stages, feature maps and classification head.
+
+A network is seen as a row of steps: modules that run one after the other, none inside another. Where the steps are is
+found by looking for blocks: modules of the same kind, side by side. A tensor that a step returns is a feature map when
+its shape fits the image and a change in a corner of the image shows most in the same corner of the map; that also tells
+in which order it holds rows, columns and channels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
-_DOMINANT = 0.6  # a part with more of the parameters than this is looked into
+import torch
+
 _FINEST = 4  # feature maps of strides below are left out, as detectors and segmenters do
+_COARSEST = 64
 _MOST_EXTRA_TOKENS = 8
-
-
-@dataclass
-class Unit:
-    """A module that ran, as one step of the forward pass.
-
-    Attributes:
-        path: its name in the network.
-        module: the module.
-        maps: feature maps among its outputs: {"index", "layout", "stride", "channels", "prefix", "suffix"}.
-        output: what it returned.
-    """
-
-    path: str
-    module: Any
-    maps: list[dict[str, Any]] = field(default_factory=list)
+_MOST_NESTED = 4
+_CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
+_LOCAL = 1.0  # a change must show in its place by more than this, in parts of how it shows on average,
+_ENOUGH_CELLS = 64  # in maps of at least so many cells: in smaller ones it reaches all of them
 
 
 def look(network: Any, run: Callable[[], Any], size: list[int], head: list[str]) -> dict[str, Any]:
@@ -39,17 +34,14 @@ def look(network: Any, run: Callable[[], Any], size: list[int], head: list[str])
 
     Returns:
         ``stages``: [{"modules": [paths]} or {"each": container}], the stem first; ``taps``: one feature map a stride,
-        from fine to coarse: {"module", "index", "layout", "stride", "channels", "prefix", "suffix"}.
+        from fine to coarse: {"module", "index", "layout", "stride", "channels", "prefix", "suffix", "nested"}. The
+        layout is NCHW, NHWC, or tokens: (N, prefix + rows * columns + suffix, C), which stand in rows, or, if `nested`
+        is not 0, in that many squares of four inside each other. There are no taps where nothing looks like a map.
     """
-    order, outputs = _watch(network, run)
-    units = [Unit(path, network.get_submodule(path)) for path in _unfold(network, "", order, head)]
-    patch_prefix = getattr(network, "num_prefix_tokens", None)
-    for unit in units:
-        unit.maps = list(_maps(outputs.get(unit.path), size, patch_prefix))
-    first, last = _body(units, head)
-    body = units[first:last]
-    stages = _stages(units[:first], body)
-    return {"stages": _shortened(network, stages), "taps": _taps(network, body, stages)}
+    seen = _Run(network, run, size)
+    steps = _unfold(seen, "", head) or list(seen.parts(""))
+    stem, body = _divided(seen, steps)
+    return {"stages": _shortened(network, _stages(seen, stem, body)), "taps": _taps(seen, body)}
 
 
 def head_modules(build: Callable[[int], Any], count: int) -> dict[str, Any] | None:
@@ -63,8 +55,6 @@ def head_modules(build: Callable[[int], Any], count: int) -> dict[str, Any] | No
         ``modules`` (paths), ``kind`` ("Linear" or "Conv2d") and ``width`` (features that enter); None where there are
         none, or they are of another kind.
     """
-    import torch
-
     one, other = build(count), build(count + 1)
     shapes = {name: value.shape for name, value in other.state_dict().items()}
     changed = [name for name, value in one.state_dict().items() if shapes.get(name) != value.shape]
@@ -76,155 +66,295 @@ def head_modules(build: Callable[[int], Any], count: int) -> dict[str, Any] | No
     return None
 
 
-def _watch(network: Any, run: Callable[[], Any]) -> tuple[list[str], dict[str, Any]]:
-    """Run, and return the paths of the modules in the order in which they were entered, and what they returned."""
-    order: dict[str, None] = {}
-    outputs: dict[str, Any] = {}
-    handles = []
-    for path, module in network.named_modules():
-        if path:
-            handles.append(module.register_forward_pre_hook(lambda *_, path=path: order.setdefault(path)))
-            handles.append(module.register_forward_hook(lambda _, args, out, path=path: outputs.update({path: out})))
-    try:
-        run()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return list(order), outputs
+class _Run:
+    """What happened when the network ran.
+
+    Attributes:
+        network: the network.
+    """
+
+    def __init__(self, network: Any, run: Callable[[], Any], size: list[int]) -> None:
+        """Run it twice: on the images, and on images with a change in one place."""
+        self.network = network
+        self._entered: dict[str, int] = {}
+        self._left: list[str] = []
+        self._change = _Change(size)
+        self._outputs = self._watched(run)
+        changing = network.register_forward_pre_hook(lambda _, args: (self._change.made(args[0]), *args[1:]))
+        try:
+            self._changed = self._watched(run)
+        finally:
+            changing.remove()
+
+    def _watched(self, run: Callable[[], Any]) -> dict[str, Any]:
+        """Run, noting in what order modules are entered and left; return what they returned, by their paths."""
+        outputs: dict[str, Any] = {}
+        self._entered, self._left = {}, []
+
+        def enter(path: str) -> None:
+            self._entered.setdefault(path, len(self._entered))
+
+        def leave(path: str, output: Any) -> None:
+            self._left.append(path)
+            outputs[path] = output
+
+        handles = []
+        for path, module in self.network.named_modules():
+            if path:
+                handles.append(module.register_forward_pre_hook(lambda *_, path=path: enter(path)))
+                handles.append(module.register_forward_hook(lambda _, args, output, path=path: leave(path, output)))
+        try:
+            run()
+        finally:
+            for handle in handles:
+                handle.remove()
+        return outputs
+
+    def module(self, path: str) -> Any:
+        """Return a module."""
+        return self.network.get_submodule(path)
+
+    def parts(self, path: str) -> list[str]:
+        """Return the children that ran, in their order; of containers that are only iterated over, their children."""
+
+        def below(module: Any, path: str) -> Iterator[str]:
+            for name, child in module.named_children():
+                inner = f"{path}.{name}" if path else name
+                if inner in self._entered:
+                    yield inner
+                else:
+                    yield from below(child, inner)
+
+        return sorted(below(self.module(path), path), key=self._entered.__getitem__)
+
+    def rows(self, path: str) -> list[str]:
+        """Return the blocks inside a module: what its lists and sequences hold, single layers left out."""
+        found = []
+        for part in self.parts(path):
+            if isinstance(self.module(part), torch.nn.Sequential):
+                found += self.parts(part)
+            elif self.in_container(part):
+                found.append(part)
+        return [part for part in found if _has_children(self.module(part))]
+
+    def in_container(self, path: str) -> bool:
+        """Tell whether a module is an element of a list or sequence."""
+        return isinstance(self.module(path.rpartition(".")[0]), _CONTAINERS)
+
+    def maps(self, path: str) -> list[dict[str, Any]]:
+        """Return the feature maps among what a module returned, one for each stride; none if it ran several times."""
+        output, changed = self._outputs[path], self._changed[path]
+        several = isinstance(output, (tuple, list))
+        pairs = list(zip(output, changed, strict=True)) if several else [(output, changed)]
+        tensors = {
+            index: other - value
+            for index, (value, other) in enumerate(pairs)
+            if isinstance(value, torch.Tensor) and value.ndim in (3, 4) and self._left.count(path) == 1
+        }
+        found: dict[int, dict[str, Any]] = {}
+        for index in sorted(tensors, key=lambda index: tensors[index].ndim, reverse=True):  # maps rather than tokens
+            entry = self._change.reading(tensors[index])
+            if entry:
+                found.setdefault(entry["stride"], {"index": index if several else None, **entry})
+        return list(found.values())
+
+    def left_after(self, path: str, other: str) -> bool:
+        """Tell whether a module was done after another."""
+        return self._left.index(path) > self._left.index(other)
 
 
-def _unfold(network: Any, path: str, order: list[str], head: list[str]) -> list[str]:
-    """Return the steps of a module: its parts that ran, looking into one that holds nearly everything."""
-    parts = sorted(_parts(network.get_submodule(path), path, order), key=order.index)
-    kinds = [type(network.get_submodule(part)) for part in parts if _weight(network, part, head)]
-    if any(kinds.count(kind) > 1 for kind in kinds if kind.__module__.split(".")[0] != "torch"):
-        return parts  # a row of blocks
-    total = sum(_weight(network, part, head) for part in parts)
-    for place, part in enumerate(parts):
-        inside = list(_parts(network.get_submodule(part), part, order))
-        if total and _weight(network, part, head) >= _DOMINANT * total and len(inside) > 1:
-            deeper = _unfold(network, part, order, head)
-            return [*parts[:place], *deeper, *parts[place + 1 :]]
-    return parts
+class _Change:
+    """A change of the images, in another place of each, and how it shows in what the network computes."""
+
+    def __init__(self, size: list[int]) -> None:
+        """Choose the places: squares a quarter of the image wide."""
+        height, width = size
+        self._size = size
+        self._side = max(1, height // 4), max(1, width // 4)
+        self._places = [(0, width // 2), (height // 2, width // 4)]
+
+    def made(self, images: Any) -> Any:
+        """Return the images with the change."""
+        changed = images.clone()
+        rows, columns = self._side
+        for image, (top, left) in zip(changed, self._places, strict=False):
+            image[:, top : top + rows, left : left + columns] += 1.0
+        return changed
+
+    def reading(self, difference: Any) -> dict[str, Any] | None:
+        """Return how a tensor is to be read as a feature map, given how the change shows in it; None if it is none."""
+        entries = list(_readings(list(difference.shape), self._size))
+        if not entries or difference.is_meta:
+            return entries[0] if entries else None
+        maps = [as_map(difference, entry, self._size) for entry in entries]
+        if maps[0].shape[-2] * maps[0].shape[-1] < _ENOUGH_CELLS:
+            return entries[0]
+        scores = [self._local(values) for values in maps]
+        best = max(scores)
+        return entries[scores.index(best)] if best > _LOCAL else None
+
+    def _local(self, difference: Any) -> float:
+        """Return by how much more a change shows in its place than on average; of two images the lesser."""
+        energy = difference.abs().mean(dim=1)
+        rows, columns = energy.shape[-2:]
+        ratios = []
+        for image, (top, left) in zip(energy, self._places, strict=False):
+            vertical = _span(top, self._side[0], self._size[0], rows)
+            horizontal = _span(left, self._side[1], self._size[1], columns)
+            everywhere = float(image.mean())
+            ratios.append(float(image[vertical, horizontal].mean()) / everywhere if everywhere > 0 else 0.0)
+        return min(ratios)
 
 
-def _parts(module: Any, path: str, order: list[str]) -> Iterator[str]:
-    """Yield the children that ran; of containers that are only iterated over, their children."""
-    ran = set(order)
-    for name, child in module.named_children():
-        inner = f"{path}.{name}" if path else name
-        if inner in ran:
-            yield inner
-        else:
-            yield from _parts(child, inner, order)
+def _span(start: int, length: int, size: int, cells: int) -> slice:
+    """Return the cells of a row that pixels from `start` fall into."""
+    first = start * cells // size
+    return slice(first, max(first + 1, (start + length) * cells // size))
 
 
-def _weight(network: Any, path: str, head: list[str]) -> int:
-    if path in head:
-        return 0
-    return sum(parameter.numel() for parameter in network.get_submodule(path).parameters())
+def as_map(tensor: Any, entry: dict[str, Any], size: list[int]) -> Any:
+    """Return a tensor as a feature map (N, C, rows, columns), read as `entry` says."""
+    if entry["layout"] == "NCHW":
+        return tensor
+    if entry["layout"] == "NHWC":
+        return tensor.permute(0, 3, 1, 2)
+    rows, columns = (side // entry["stride"] for side in size)
+    tokens = tensor[:, entry["prefix"] : tensor.shape[1] - entry["suffix"]].transpose(1, 2)
+    levels = entry["nested"]
+    squares = tokens.unflatten(2, [2] * 2 * levels + [rows >> levels, columns >> levels])
+    vertical, horizontal = (range(2 + 2 * levels + axis, 1 + axis, -2) for axis in (0, 1))
+    return squares.permute(0, 1, *vertical, *horizontal).reshape(*tokens.shape[:2], rows, columns)
 
 
-def _body(units: list[Unit], head: list[str]) -> tuple[int, int]:
-    """Return where the blocks begin and end: those of the kind that holds most parameters, and what is between them."""
-    weights: dict[type, int] = {}
-    for unit in units:
-        if not any(path == unit.path or path.startswith(f"{unit.path}.") for path in head):
-            count = sum(parameter.numel() for parameter in unit.module.parameters())
-            weights[type(unit.module)] = weights.get(type(unit.module), 0) + count
-    kind = max(weights, key=weights.__getitem__)
-    places = [place for place, unit in enumerate(units) if type(unit.module) is kind]
-    first = places[0]
-    if first == 0 and len(units) > 1 and len(places) > 1:
-        return first + 1, places[-1] + 1  # nothing comes before the blocks: the first of them is the stem
-    return first, places[-1] + 1
-
-
-def _stages(stem: list[Unit], body: list[Unit]) -> list[list[Unit]]:
-    """Group the units: by resolution where there are several, else each by itself."""
-    strides = []
-    for unit in body:
-        strides.append(unit.maps[0]["stride"] if unit.maps else strides[-1] if strides else None)
-    with_weights = [unit for unit in stem if any(True for _ in unit.module.parameters())]
-    if len(set(strides)) > 1:
-        groups = [[unit for unit, _ in group] for _, group in groupby(zip(body, strides, strict=True), lambda it: it[1])]
-    else:
-        groups = [[unit] for unit in body if any(True for _ in unit.module.parameters())]
-    groups = [[unit for unit in group if any(True for _ in unit.module.parameters())] for group in groups]
-    return [with_weights, *filter(None, groups)]
-
-
-def _shortened(network: Any, stages: list[list[Unit]]) -> list[dict[str, Any]]:
-    """Return the stages as paths; a container whose every child is a stage of its own by its name alone."""
-    paths = [[unit.path for unit in stage] for stage in stages]
-    own = [stage[0] for stage in paths[1:] if len(stage) == 1]
-    containers = {path.rpartition(".")[0] for path in own}
-    if len(own) == len(paths) - 1 and len(own) > 1 and len(containers) == 1 and "" not in containers:
-        container = containers.pop()
-        if [f"{container}.{name}" for name, _ in network.get_submodule(container).named_children()] == own:
-            return [{"modules": paths[0]}, {"each": container}]
-    return [{"modules": stage} for stage in paths]
-
-
-def _taps(network: Any, body: list[Unit], stages: list[list[Unit]]) -> list[dict[str, Any]]:
-    """Return the last feature map of each stride; paths of the last of many equal blocks count from the end."""
-    found: dict[int, dict[str, Any]] = {}
-    for unit in body:
-        for entry in unit.maps:
-            found[entry["stride"]] = {"module": unit.path, **entry}
-    kept = [found[stride] for stride in sorted(found) if stride >= _FINEST] or list(found.values())
-    if len(kept) == 1:
-        container, _, name = kept[0]["module"].rpartition(".")
-        if name.isdigit() and int(name) == len(list(network.get_submodule(container).children())) - 1:
-            kept[0]["module"] = f"{container}.-1"
-    return kept
-
-
-def _maps(output: Any, size: list[int], prefix: int | None) -> Iterator[dict[str, Any]]:
-    import torch
-
-    several = isinstance(output, (tuple, list))
-    values = list(output) if several else [output]
-    seen = set()
-    for index, value in enumerate(values):
-        if not isinstance(value, torch.Tensor) or value.ndim not in (3, 4):
-            continue
-        entry = _as_map(list(value.shape), size, prefix)
-        if entry and entry["stride"] not in seen:
-            seen.add(entry["stride"])
-            yield {"index": index if several else None, **entry}
-
-
-def _as_map(shape: list[int], size: list[int], prefix: int | None) -> dict[str, Any] | None:
-    """Return how a tensor holds a feature map of an image of that size, None where it does not."""
+def _readings(shape: list[int], size: list[int]) -> Iterator[dict[str, Any]]:
+    """Yield the ways in which a tensor of that shape may hold a feature map, the likely ones first."""
+    plain = {"prefix": 0, "suffix": 0, "nested": 0}
     if len(shape) == 4:
-        for layout, (rows, columns, channels) in (
-            ("NCHW", (shape[2], shape[3], shape[1])),
-            ("NHWC", (shape[1], shape[2], shape[3])),
-        ):
-            stride = _stride(rows, columns, size)
+        for layout, rows, columns, channels in (("NCHW", 2, 3, 1), ("NHWC", 1, 2, 3)):
+            stride = _stride(shape[rows], shape[columns], size)
             if stride:
-                return {"layout": layout, "stride": stride, "channels": channels, "prefix": 0, "suffix": 0}
-        return None
-    for stride in sorted(range(2, 65), key=lambda stride: (size[0] % stride + size[1] % stride > 0, stride)):
-        count = (size[0] // stride) * (size[1] // stride)
-        extra = shape[1] - count
-        if count and 0 <= extra <= min(_MOST_EXTRA_TOKENS, count) and (extra == 0 or stride >= _FINEST):
-            before = extra if prefix is None else min(prefix, extra)
-            return {
-                "layout": "tokens", "stride": stride, "channels": shape[2], "prefix": before, "suffix": extra - before,
-            }  # fmt: skip
-    return None
+                yield {"layout": layout, "stride": stride, "channels": shape[channels], **plain}
+        return
+    strides = sorted(range(2, _COARSEST + 1), key=lambda stride: (size[0] % stride + size[1] % stride > 0, stride))
+    for stride in strides:
+        rows, columns = size[0] // stride, size[1] // stride
+        extra = shape[1] - rows * columns
+        most = min(_MOST_EXTRA_TOKENS, rows * columns // 2) if stride >= _FINEST else 0
+        if rows * columns and 0 <= extra <= most:
+            entry = {"layout": "tokens", "stride": stride, "channels": shape[2], **plain}
+            if extra:
+                yield {**entry, "prefix": extra}
+                yield {**entry, "suffix": extra}
+                return
+            for nested in range(_MOST_NESTED + 1):
+                if rows % 2**nested == 0 == columns % 2**nested:
+                    yield {**entry, "nested": nested}
+            return
 
 
 def _stride(rows: int, columns: int, size: list[int]) -> int | None:
     """Return the stride of a grid, rounded down or up; None when the sides do not agree."""
-    for stride in range(1, max(size) + 1):
-        if (rows, columns) in (
-            (size[0] // stride, size[1] // stride),
-            (-(-size[0] // stride), -(-size[1] // stride)),
-        ):
-            power = 1 << (stride - 1).bit_length()
-            same = (rows, columns) in ((size[0] // power, size[1] // power), (-(-size[0] // power), -(-size[1] // power)))
-            return power if same else stride
-    return None
+
+    def fits(stride: int) -> bool:
+        down = size[0] // stride, size[1] // stride
+        return (rows, columns) in (down, (-(-size[0] // stride), -(-size[1] // stride)))
+
+    found = next((stride for stride in range(1, _COARSEST + 1) if fits(stride)), None)
+    power = 1 << (found - 1).bit_length() if found else 0
+    return power if power and fits(power) else found
+
+
+def _unfold(seen: _Run, path: str, head: list[str]) -> list[str]:
+    """Return the steps of a module, down to where its blocks stand side by side; nothing where it has no blocks."""
+    parts = seen.parts(path)
+    weights = {part: 0 if part in head else _weight(seen.module(part)) for part in parts}
+    kinds = {part: _kind(seen.module(part)) for part in parts if weights[part]}
+    rows: dict[Any, int] = {}
+    for part, kind in kinds.items():
+        if kind and list(kinds.values()).count(kind) > 1:
+            rows[kind] = rows.get(kind, 0) + weights[part]
+    heaviest_row = max(rows.values(), default=0)
+    for part in sorted(parts, key=weights.__getitem__, reverse=True):
+        deeper = _unfold(seen, part, head) if weights[part] > heaviest_row else []
+        if deeper:
+            place = parts.index(part)
+            return [*parts[:place], *deeper, *parts[place + 1 :]]
+    return parts if rows else []
+
+
+def _kind(module: Any) -> Any:
+    """Return what makes blocks alike: their class; that of sequences only if they hold blocks; for others None."""
+    if isinstance(module, _CONTAINERS):
+        return type(module) if any(_kind(child) and _has_children(child) for child in module) else None
+    return None if type(module).__module__.split(".")[0] == "torch" else type(module)
+
+
+def _has_children(module: Any) -> bool:
+    return next(module.children(), None) is not None
+
+
+def _weight(module: Any) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _divided(seen: _Run, steps: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Return the stem's steps, and the body: groups of steps that belong together, each ending with a block.
+
+    There is no stem where the first block comes first and holds parts of its own.
+    """
+    kinds = [_kind(seen.module(path)) for path in steps]
+    blocks = [place for place, path in enumerate(steps) if seen.in_container(path) and _weight(seen.module(path))]
+    if not blocks:
+        blocks = [place for place, kind in enumerate(kinds) if kind and kinds.count(kind) > 1]
+    if not blocks:
+        return steps[:1], [[path] for path in steps[1:]]
+    if blocks[0] == 0 and not seen.rows(steps[0]):
+        del blocks[0]
+    begins = [blocks[0], *(place + 1 for place in blocks)]
+    body = [steps[begin:end] for begin, end in pairwise(begins)]
+    return steps[: blocks[0]], body
+
+
+def _stages(seen: _Run, stem: list[str], body: list[list[str]]) -> list[list[str]]:
+    """Return the stages: the stem; then what holds blocks itself, else blocks of one resolution, else every block."""
+    if not stem:  # the first stage holds it
+        stem, *rest = seen.parts(body[0][0])
+        stem, body = [stem], [rest, *body[1:]]
+    elif not any(seen.rows(group[-1]) for group in body):
+        strides: list[int | None] = []
+        for group in body:
+            maps = seen.maps(group[-1])
+            strides.append(maps[0]["stride"] if maps else strides[-1] if strides else None)
+        if len(set(strides)) > 1:
+            pairs = groupby(zip(body, strides, strict=True), lambda pair: pair[1])
+            body = [[path for group, _ in pair for path in group] for _, pair in pairs]
+    stages = [[path for path in group if _weight(seen.module(path))] for group in [stem, *body]]
+    return [stages[0], *filter(None, stages[1:])]
+
+
+def _shortened(network: Any, stages: list[list[str]]) -> list[dict[str, Any]]:
+    """Return the stages as paths; a container whose every child is a stage of its own by its name alone."""
+    own = [stage[0] for stage in stages[1:] if len(stage) == 1]
+    containers = {path.rpartition(".")[0] for path in own}
+    if len(own) == len(stages) - 1 and len(own) > 1 and len(containers) == 1 and "" not in containers:
+        container = containers.pop()
+        if [f"{container}.{name}" for name, _ in network.get_submodule(container).named_children()] == own:
+            return [{"modules": stages[0]}, {"each": container}]
+    return [{"modules": stage} for stage in stages]
+
+
+def _taps(seen: _Run, body: list[list[str]]) -> list[dict[str, Any]]:
+    """Return the last feature map of each stride; the path of the last of many equal blocks counts from the end."""
+    found: dict[int, dict[str, Any]] = {}
+    for path in (path for group in body for step in group for path in [*seen.rows(step), step]):
+        for entry in seen.maps(path):
+            found[entry["stride"]] = {"module": path, **entry}
+    kept: list[dict[str, Any]] = []
+    for stride in sorted(stride for stride in found if stride >= _FINEST):
+        if not kept or seen.left_after(found[stride]["module"], kept[-1]["module"]):
+            kept.append(found[stride])
+    if len(kept) == 1:
+        container, _, name = kept[0]["module"].rpartition(".")
+        if name.isdigit() and int(name) == len(list(seen.module(container).children())) - 1:
+            kept[0]["module"] = f"{container}.-1"
+    return kept
