@@ -77,9 +77,10 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     tag = source.pipeline_tag or task.tag_of(config)
     task.check_tag(tag)
     cls = task.model_class(tag, config)
+    task.check_input(tag, cls)
     built = facts.build(source.folder)
     classes = int(getattr(built, "num_labels", 0) or 0)
-    names, label_problem, notes = facts.labels(config, classes)
+    names, label_problem, notes = facts.labels(config, built, classes)
     classes = len(names) or classes
 
     _say("building the model without weights")

@@ -23,6 +23,9 @@ _LEFT_OUT = {
     "label2id",
     "num_labels",
     "_num_labels",
+    "num_classes",
+    "label_names",
+    "label_descriptions",
     "_name_or_path",
     "transformers_version",
     "dtype",
@@ -148,13 +151,18 @@ def patch_size(built: Any) -> int | None:
     return None
 
 
-def labels(config: dict[str, Any], count: int) -> tuple[list[str], str | None, list[str]]:
+def labels(config: dict[str, Any], built: Any, count: int) -> tuple[list[str], str | None, list[str]]:
     """Return the class names by index, what is wrong with them (None: nothing), and notes.
+
+    `config` is config.json, `built` the configuration object that transformers makes of it.
 
     Names keep every printable character; line breaks and control characters become spaces, because a class name is
     one line of classes.txt.
     """
     given = config.get("id2label")
+    named = getattr(built, "id2label", None) or {}
+    if given is None and str(named.get(0, "LABEL_0")) != "LABEL_0":  # timm names them elsewhere
+        given = named
     if given is None:
         return [f"LABEL_{index}" for index in range(count)], None, ["the model names no labels"]
     table = {int(key): value for key, value in given.items()}

@@ -44,7 +44,7 @@ def check(cls: Any, config: Any, size: list[int], channels: int, patch: int | No
     """Export a small twin of the model and compare it with ONNX Runtime on a batch of another size.
 
     Args:
-        cls: the transformers class; its output must have `logits`.
+        cls: the transformers class; its first output must be the logits.
         config: its configuration; not changed.
         size: [height, width] of the input.
         channels: channels of the input.
@@ -141,8 +141,14 @@ def enliven(model: Any, batch: Any) -> None:
     """Give fresh weights an effect: without it zeros, layer scales and batch statistics hide most of the network."""
     import torch
 
-    for parameter in model.parameters():
-        parameter.add_(torch.randn_like(parameter), alpha=_NOISE)
+    for name, parameter in model.named_parameters():
+        noise = torch.randn_like(parameter)
+        if name.endswith("bias"):
+            parameter.add_(noise, alpha=_NOISE)
+        elif parameter.numel() == max(parameter.shape, default=1):  # a scale: of a norm, of a whole layer
+            parameter.copy_(1 + 0.2 * noise)
+        else:  # as large as what goes through it stays, whatever the architecture starts with
+            parameter.add_(noise, alpha=parameter[0].numel() ** -0.5)
     norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.momentum = 1.0
@@ -178,8 +184,8 @@ def _Logits(model: Any) -> Any:  # noqa: N802 - makes an instance of a class tha
             self.model = model
 
         def forward(self, x):
-            """Return the logits of pictures (N, C, H, W)."""
-            return self.model(pixel_values=x, return_dict=True).logits
+            """Return the logits of pictures (N, C, H, W): the first output, whatever the architecture calls it."""
+            return self.model(pixel_values=x, return_dict=True)[0]
 
     return Logits().eval()
 

@@ -180,6 +180,8 @@ def _facts(raw: dict[str, Any], processor: Any) -> dict[str, Any]:
     square = bool(facts.get("default_to_square", True))
     for name in ("size", "crop_size"):
         facts[name] = _size(facts.get(name), square or name == "crop_size")
+    if isinstance(getattr(processor, "resize_short", None), int):
+        facts["size"] = {"shortest_edge": processor.resize_short}
     if processor is None:
         facts.setdefault("do_resize", bool(facts["size"]))
         facts.setdefault("do_center_crop", bool(facts["crop_size"]))
@@ -219,6 +221,8 @@ def _candidates(facts: dict[str, Any], interpolation: str, notes: list[str]) -> 
         plans.append((None, crop))
     elif {"height", "width"} <= set(size):
         plans.append((_exact(size["height"], size["width"]), crop))
+        if crop and crop["height"] == crop["width"] > size["height"]:  # it crops first, as large a part
+            plans.append(({"mode": "shortest_edge", "size": crop["height"]}, dict(size)))
         if pct and size["height"] == size["width"]:
             plans.append(({"mode": "shortest_edge", "size": int(size["height"] / pct)}, crop))
     elif "shortest_edge" in size:
@@ -305,6 +309,8 @@ def _closest(
     scale = numpy.array(std, dtype="float32")[:, None, None]
     pictures = [_noise(height, width, channels) for height, width in ((233, 331), (307, 180))]
     truths = [_run(processor, picture) for picture in pictures]
+    if len({truth.shape for truth in truths}) == 1:  # whatever it does, it makes pictures of one size
+        recipes = [*recipes, Recipe(_exact(*truths[0].shape[1:]), None, recipes[0].interpolation)]
     best, least = recipes[0], float("inf")
     for recipe in recipes:
         worst = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -131,6 +132,21 @@ def model_class(tag: str, config: dict[str, Any]) -> Any:
     if chosen is None:
         raise _rejected(f"transformers has no {tag} class for {clean(config.get('model_type'), 60)}")
     return getattr(transformers, chosen)
+
+
+def check_input(tag: str, cls: Any) -> None:
+    """Refuse a classifier that does not take images: transformers maps some to image classification all the same.
+
+    Raises:
+        ProbeError: kind rejected_task.
+    """
+    names = inspect.signature(cls.forward).parameters
+    if tag != "image-classification":
+        return
+    if "input_ids" in names:
+        raise _rejected(f"{cls.__name__} works on tokens (input_ids), as a language model does, not on images")
+    if "pixel_attention_mask" in names:
+        raise _rejected(f"{cls.__name__} takes patches in any number, with a mask, and not images of one size")
 
 
 def check_native(config: dict[str, Any]) -> None:
