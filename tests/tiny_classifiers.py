@@ -182,7 +182,7 @@ TINY = {
     ),
     "hiera": Tiny(
         "hiera",
-        {"embed_dim": 8, "image_size": [128, 128], "depths": DEPTHS, "num_heads": [1, 1, 2, 2]},
+        {"embed_dim": 8, "image_size": [128, 128], "depths": DEPTHS, "num_heads": [1, 2, 4, 8]},
         "BitImageProcessor",
         cropped(144, 128),
     ),
@@ -266,8 +266,11 @@ TINY = {
         "ConvNextImageProcessor",
         edge(64),
     ),
-    "resnet": Tiny(
-        "resnet", {"embedding_size": 8, "hidden_sizes": WIDTHS, "depths": DEPTHS}, "ConvNextImageProcessor", edge(64)
+    "resnet": Tiny(  # no narrower ones have been published, and others know no narrower ones
+        "resnet",
+        {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": [1, 1, 1, 1], "layer_type": "basic"},
+        "ConvNextImageProcessor",
+        edge(64),
     ),
     "segformer": Tiny("segformer", PYRAMID, "SegformerImageProcessor", square(64)),
     "shieldgemma2": Tiny(
