@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from families.common import require
+from families.common import pair, require
 from families.network import Call, Name, Network, NotTheSame
 
 MODEL_TYPES = ("timm_wrapper",)
@@ -69,7 +69,7 @@ def timm(config: Any) -> Network:
     base, arguments = _found(str(config.architecture), dict(config.model_args or {}))
     arguments = {key: value for key, value in arguments.items() if key not in _PASSED}
     size = arguments.pop("img_size", None)
-    any_size = arguments.get("dynamic_img_size") and size == inspect.signature(base).parameters["img_size"].default
+    any_size = size is not None and arguments.get("dynamic_img_size") and pair(size) == _default_size(base)
     for key in arguments:
         require(key.isidentifier() and not keyword.iskeyword(key), "its arguments have names that Python has not")
     return Network(
@@ -79,6 +79,12 @@ def timm(config: Any) -> Network:
         spellings=((r"^timm_model\.", ""),),
         sized=size is not None and not any_size,
     )
+
+
+def _default_size(base: type) -> list[int] | None:
+    """Return the image size of a class that is not told one."""
+    parameter = inspect.signature(base).parameters.get("img_size")
+    return pair(parameter.default) if parameter and parameter.default else None
 
 
 def _found(architecture: str, extra: dict[str, Any]) -> tuple[type, dict[str, Any]]:
@@ -100,6 +106,8 @@ def _found(architecture: str, extra: dict[str, Any]) -> tuple[type, dict[str, An
     except _Stopped as stopped:
         require(isinstance(classes[-1], type), "timm builds it by a function")
         return classes[-1], stopped.arguments
+    except NotTheSame:
+        raise
     except Exception as error:
         raise NotTheSame(f"timm cannot build it: {type(error).__name__}") from error
     raise NotTheSame("timm builds it in a way of its own")
