@@ -91,6 +91,15 @@ def copied(tiny_vit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workdir
 
 
+@pytest.fixture(scope="session")
+def copied_hf(tiny_vit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a working directory with `MODEL` made with strategy hf, which holds the Hugging Face model; do not change it."""
+    workdir = tmp_path_factory.mktemp("copied-hf") / "workdir"
+    done = copier_copy(workdir, tiny_vit, model_name=MODEL, strategy="hf")
+    assert done.returncode == 0, done.stdout
+    return workdir
+
+
 @pytest.fixture
 def own_modules() -> Iterator[None]:
     """Give this process its own hooks back after Copier loaded those of the template's copy."""

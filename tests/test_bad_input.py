@@ -43,7 +43,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         ({"image_size": "tall"}, ["image_size"]),
         ({"num_labels": 1}, ["num_labels"]),
         ({"runtime": "podman"}, ["runtime", "auto, docker, local"]),
-        ({"strategy": "timm"}, ["timm"]),
+        ({"strategy": "magic"}, ["strategy", "auto, reuse, timm, hf"]),
         ({"run_tests": "some"}, ["run_tests"]),
         ({"task_type": "object-detection"}, ["object-detection"]),
         ({"num_label": 3}, ["num_label", "num_labels"]),

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from copy_fixtures import MODEL, copied, tiny_vit  # noqa: F401
+from copy_fixtures import MODEL, copied_hf, tiny_vit  # noqa: F401
 from tao_hf import playbook
 from tao_hf.docker import engine as docker
 from tao_hf.docker.container import Container, Plan
@@ -137,9 +137,9 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(copied: Path, runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:  # noqa: F811
+def bench(copied_hf: Path, runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:  # noqa: F811
     """Return a bench on which data, checkpoint, predictions, ONNX file and engine have been made."""
-    workdir = Path(shutil.copytree(copied, tmp_path_factory.mktemp("bench") / "workdir", symlinks=True))
+    workdir = Path(shutil.copytree(copied_hf, tmp_path_factory.mktemp("bench") / "workdir", symlinks=True))
     bench = Bench(workdir, runtime_python)
     dataset = [bench.results / "data", "--classes", 4, "--height", 32, "--width", 32, "--channels", 3]
     bench.good("22.prepare", bench.python(workdir / ".tao-hf/lib/tao_hf/inside/dataset.py", *dataset))
@@ -203,7 +203,7 @@ def test_repository_not_on_pythonpath(bench: Bench) -> None:
 
 @pytest.mark.runtime
 def test_package_that_is_not_in_the_image(bench: Bench) -> None:
-    with bench.edited(BACKBONE, ("import math", "import math\nimport mmpretrain")):
+    with bench.edited(BACKBONE, ("import inspect", "import inspect\nimport mmpretrain")):
         ran = bench.subtask("train")
     assert_diagnosed("Python package missing", "22.train", ran, "No module named 'mmpretrain'")
 

@@ -321,6 +321,7 @@ def test_answers_that_cannot_change_are_refused_and_nothing_happens(workdir: Pat
         ("image_size=tall", "one number, or [height, width]"),
         ("image_size=0x20", "one number, or [height, width]"),
         ("strategy=magic", "strategy"),
+        ("strategy=timm", "strategy=timm was not proven for this model", "copier copy"),
         ("num_label=12", "num_label", "num_labels"),
     ):
         refused(update(workdir, "--data", given), *words)
@@ -329,6 +330,17 @@ def test_answers_that_cannot_change_are_refused_and_nothing_happens(workdir: Pat
     refused(tao_hf(workdir, "update", "--data", "banana"))
     refused(tao_hf(workdir, "update", "--to", "9.9.9"), "9.9.9")
     refused(tao_hf(workdir, "update", "no_such_model"), "no_such_model", MODEL)
+    assert everything(workdir) == there
+
+
+def test_answers_without_a_proof_are_refused(workdir: Path) -> None:
+    """They are from 0.2.0, which had one strategy and measured nothing."""
+    path = workdir / ".tao-hf" / MODEL / "answers.yml"
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del found["proofs"]
+    path.write_text(yaml.safe_dump(found), encoding="utf-8")
+    there = everything(workdir)
+    refused(update(workdir, "--data", "num_labels=12"), "did not prove the backbone", "copier copy", "merges")
     assert everything(workdir) == there
 
 
@@ -598,7 +610,7 @@ def test_a_versioned_migration_runs_once(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["hf"])
+@pytest.mark.parametrize("strategy", ["reuse", "hf"])
 def test_an_updated_model_passes_its_tests(
     first_template: Template, tiny_vit: Path, tmp_path: Path, strategy: str  # noqa: F811
 ) -> None:

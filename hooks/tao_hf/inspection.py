@@ -10,12 +10,12 @@ import re
 import struct
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tao_hf import scratch
 from tao_hf.cache import cache_dir, write_atomic
 from tao_hf.errors import UserError
 from tao_hf.progress import step
@@ -138,23 +138,11 @@ class UnreachableError(UserError):
     """The Hub could not be reached; findings from before may still do."""
 
 
-@contextlib.contextmanager
-def _scratch(keep: bool) -> Iterator[Path]:
-    """Yield the folder that the probe works in: a new one that goes afterwards, or the one that is kept."""
-    home = cache_dir("scratch")
-    if keep:
-        kept = home / "kept"
-        kept.mkdir(exist_ok=True)
-        yield kept
-        return
-    with tempfile.TemporaryDirectory(dir=home, prefix="probe-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
 def _probe(ref: ModelRef, file: Path, runtime_kind: str, keep_scratch: bool) -> dict[str, Any]:
-    with _scratch(keep_scratch) as scratch, contextlib.closing(get_runtime(runtime_kind, scratch)) as runtime:
+    place = scratch.folder(keep_scratch)
+    with contextlib.closing(get_runtime(runtime_kind, place)) as runtime:
         runtime.prepare()
-        own = Path(tempfile.mkdtemp(dir=scratch, prefix="run-"))  # two inspections may share the kept scratch folder
+        own = Path(tempfile.mkdtemp(dir=place, prefix="run-"))  # two inspections may share the kept scratch folder
         found, report, log = own / "findings.json", own / "report.json", own / "probe.log"
         model = runtime.path(ref.name) if ref.kind == "local" else ref.name
         argv = [

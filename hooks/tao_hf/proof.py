@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tao_hf import scratch
 from tao_hf.cache import cache_dir, write_atomic
 from tao_hf.errors import UserError
 from tao_hf.progress import step
@@ -31,6 +32,7 @@ def prove(
     registered: Sequence[str],
     strategy: str,
     runtime_kind: str,
+    keep_scratch: bool = False,
 ) -> dict[str, Any]:
     """Return what the proofs of a model gave.
 
@@ -40,6 +42,7 @@ def prove(
         registered: Files of backbone_v2, relative to it, that register backbones.
         strategy: "auto" for the first that passes, else the one to prove.
         runtime_kind: "local" or "docker".
+        keep_scratch: Keep what a container downloaded.
 
     Returns:
         ``tried``: by strategy, ``passed``, ``reason``, ``difference`` (largest, as a part of the largest logit),
@@ -49,21 +52,18 @@ def prove(
     Raises:
         UserError: The proof could not be run.
     """
-    own = findings["source"] == "local" and findings["checkpoint"]["format"] == "safetensors"
-    complete = own and not findings["checkpoint"]["missing"] and findings["checkpoint"]["bytes"] <= _MOST_WEIGHTS
+    local = findings["source"] == "local" and findings["checkpoint"]["format"] == "safetensors"
+    complete = local and not findings["checkpoint"]["missing"] and findings["checkpoint"]["bytes"] <= _MOST_WEIGHTS
     strategies = list(STRATEGIES) if strategy == "auto" else [strategy]
     request = {"findings": dict(findings), "strategies": strategies, "registered": list(registered)}
     file = cache_dir("proofs") / f"{_key(request, repos['tao-pytorch'])}.json"
     with contextlib.suppress(OSError, ValueError):
         return json.loads(file.read_text(encoding="utf-8"))
-    home = cache_dir("scratch")
-    with (
-        tempfile.TemporaryDirectory(dir=home, prefix="proof-", ignore_cleanup_errors=True) as folder,
-        contextlib.closing(get_runtime(runtime_kind, Path(folder))) as runtime,
-    ):
+    place = scratch.folder(keep_scratch)
+    with contextlib.closing(get_runtime(runtime_kind, place)) as runtime:
         runtime.prepare()
-        scratch = Path(folder)
-        asked, found, log = scratch / "request.json", scratch / "result.json", scratch / "proof.log"
+        own = Path(tempfile.mkdtemp(dir=place, prefix="proof-"))
+        asked, found, log = own / "request.json", own / "result.json", own / "proof.log"
         request["weights"] = runtime.path(findings["hf_model_id"]) if complete else None
         asked.write_text(json.dumps(request), encoding="utf-8")
         code = runtime.path(_ROOT / "hooks" / "tao_hf" / "inside" / "prove.py")
@@ -74,7 +74,7 @@ def prove(
                 argv,
                 context="inspect",
                 env={"PYTHONPATH": os.pathsep.join(paths)},
-                cwd=scratch,
+                cwd=own,
                 log=log,
                 on_line=shown.detail,
                 timeout=_TIME_LIMIT_SECONDS,

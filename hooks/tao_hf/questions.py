@@ -317,6 +317,7 @@ def prove_backbones(
     workspace: Mapping[str, Any],
     strategy: str,
     containers: Mapping[str, Any],
+    keep_scratch: bool,
 ) -> dict[str, Any]:
     """Prove which strategy gives the model's numbers, show the figures, and return them with what they are made from.
 
@@ -328,7 +329,7 @@ def prove_backbones(
     if updating:
         return {}
     workdir = Path(str(dst_path)).absolute()
-    proofs = _prove_once(workdir, _Once(findings), _Once(workspace), strategy, containers["kind"])
+    proofs = _prove_once(workdir, _Once(findings), _Once(workspace), strategy, containers["kind"], keep_scratch)
     proof.settled(proofs, strategy)
     return proofs
 
@@ -341,11 +342,13 @@ class _Once(dict):
 
 
 @cache
-def _prove_once(workdir: Path, findings: _Once, workspace: _Once, strategy: str, runtime_kind: str) -> dict[str, Any]:
+def _prove_once(
+    workdir: Path, findings: _Once, workspace: _Once, strategy: str, runtime_kind: str, keep_scratch: bool
+) -> dict[str, Any]:
     """Prove once per run: Copier asks for the default of a question many times."""
     repos = _places(workdir, workspace["repos"])
     registered = _explored(workdir, workspace["repos"], findings["task_type"])["backbones"]["files"]
-    proofs = proof.prove(findings, repos, sorted(registered), strategy, runtime_kind)
+    proofs = proof.prove(findings, repos, sorted(registered), strategy, runtime_kind, keep_scratch)
     if workspace["repos"]["tao-pytorch"]["source"] == "embedded":
         proofs = {**proofs, "against": "no clone of tao-pytorch is in the working directory"}
     _say(proof.describe(proofs))
