@@ -100,7 +100,7 @@ def _network(base: str, config: Any, methods: str, variants: dict[str, dict[str,
         positions={
             "pos_embed": {
                 "prefix": 0,
-                "native": [side // step for side, step in zip(config.image_size, config.patch_stride)],
+                "native": [side // step for side, step in zip(config.image_size, config.patch_stride, strict=True)],
                 "mode": "bicubic",
             }
         },

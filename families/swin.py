@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from families.common import layer_norm, require
+from families.common import joined, require
 from families.network import Network
-from families.windows import SPELLINGS, attention_rules
+from families.windows import WHOLE_WINDOWS, arguments, block_names, rules, sizes
 
 MODEL_TYPES = ("swin", "donut-swin")
 
-_NORM_EPS = 1e-5  # of the norms that do not follow the configuration
+# transformers 5.24 renamed the parts of Swin's blocks, and not of Donut's; checkpoints and transformers 4 have the
+# older names.
+SPELLINGS = (
+    (r"\.attention\.self\.query\.", ".attention.q_proj."),
+    (r"\.attention\.self\.key\.", ".attention.k_proj."),
+    (r"\.attention\.self\.value\.", ".attention.v_proj."),
+    (r"\.attention\.self\.relative_position_", ".attention.relative_position_bias.relative_position_"),
+    (r"\.attention\.output\.dense\.", ".attention.o_proj."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"\.output\.dense\.", ".mlp.fc2."),
+)
+_PARTS = {"output": "attention.o_proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
 
 # The base class shifts the windows of every second block, whatever the size of the feature map.
 _TAO_SHIFTS = """\
@@ -22,28 +33,23 @@ for layer in self.layers:
             block.shift_size = 0
     grid = [(side + 1) // 2 for side in grid]"""
 
-# The base class decides for each of the two sides, and pads feature maps after the shift instead of before it, which is
-# the same only where no window mixes padding and image.
+# The base class decides for each of the two sides.
 _TIMM_SHIFTS = """\
 # Windows are not shifted where one of them covers a side of the feature map.
 for stage in self.layers:
     for block in stage.blocks:
         if 0 in block.shift_size:
-            block.shift_size, block.attn_mask = (0, 0), None
-        elif any(side % window not in (0, window / 2) for side, window in zip(block.input_resolution, block.window_size)):
-            raise ValueError(f"Images of {list(img_size)} pixels give feature maps that are not made of whole or half windows.")
-if any(side % patch for side, patch in zip(img_size, self.patch_embed.patch_size)):
-    raise ValueError(f"Images of {list(img_size)} pixels are not made of whole patches.")"""
+            block.shift_size, block.attn_mask = (0, 0), None"""
 
 
 def reuse(config: Any) -> Network:
     """Return TAO's Swin in the size of `config`."""
-    last_norm = config.model_type == "swin"
+    require(config.hidden_act == "gelu", f"it uses the activation {config.hidden_act}")
     return Network(
         base="nvidia_tao_pytorch.cv.backbone_v2.swin.SwinTransformer",
-        arguments={**_arguments(config), "out_indices": [], "post_norm": last_norm},
+        arguments={**arguments(config), "out_indices": [], "post_norm": _has_norm(config)},
         rules=(
-            *_rules(_prefix(config), "layers.{i}.downsample.{tensor}", "post_norm.{tensor}", "head.{tensor}"),
+            *_rules(config, downsample="layers.{i}.downsample", norm="post_norm", head="head"),
             ("", "layers.{i}.blocks.{j}.attn.relative_position_index", "computed from the window size"),
         ),
         spellings=SPELLINGS,
@@ -54,60 +60,34 @@ def reuse(config: Any) -> Network:
 
 def timm(config: Any) -> Network:
     """Return timm's Swin in the size of `config`, and the sizes of the paper."""
-    last_norm = config.model_type == "swin"
-    variants = {
-        f"{name}_patch4_window{window}": {
-            "embed_dim": width,
-            "depths": [2, 2, depth, 2],
-            "num_heads": [heads, 2 * heads, 4 * heads, 8 * heads],
-            "window_size": window,
-        }
-        for name, width, depth, heads, windows in (
-            ("tiny", 96, 6, 3, (7,)),
-            ("small", 96, 18, 3, (7,)),
-            ("base", 128, 18, 4, (7, 12)),
-            ("large", 192, 18, 6, (7, 12)),
-        )
-        for window in windows
-    }
+    require(config.hidden_act == "gelu", f"it uses the activation {config.hidden_act}")
+    no_norm = () if _has_norm(config) else ("self.norm = nn.Identity()",)
     return Network(
         base="timm.models.swin_transformer.SwinTransformer",
-        arguments=_arguments(config),
-        rules=_rules(_prefix(config), "layers.{i+1}.downsample.{tensor}", "norm.{tensor}", "head.fc.{tensor}"),
+        arguments=arguments(config),
+        rules=_rules(config, downsample="layers.{i+1}.downsample", norm="norm", head="head.fc"),
         spellings=SPELLINGS,
         sized=True,
-        setup=_TIMM_SHIFTS if last_norm else f"self.norm = nn.Identity()\n{_TIMM_SHIFTS}",
-        variants=variants,
+        setup="\n".join((*no_norm, _TIMM_SHIFTS, WHOLE_WINDOWS)),
+        variants=sizes({"tiny": (7,), "small": (7,), "base": (7, 12), "large": (7, 12)}),
     )
 
 
-def _arguments(config: Any) -> dict[str, Any]:
-    require(config.hidden_act == "gelu", f"it uses the activation {config.hidden_act}")
-    require(not config.use_absolute_embeddings, "it adds position embeddings to the patches")
-    require(config.layer_norm_eps == _NORM_EPS, "the epsilon of its blocks' norms is not that of the others")
-    return {
-        "patch_size": config.patch_size,
-        "embed_dim": config.embed_dim,
-        "depths": list(config.depths),
-        "num_heads": list(config.num_heads),
-        "window_size": config.window_size,
-        "mlp_ratio": float(config.mlp_ratio),
-        "qkv_bias": config.qkv_bias,
-        "drop_path_rate": float(config.drop_path_rate),
-        "norm_layer": layer_norm(_NORM_EPS),
-    }
+def _has_norm(config: Any) -> bool:
+    return config.model_type == "swin"
 
 
-def _prefix(config: Any) -> str:
-    return config.model_type.partition("-")[0]
-
-
-def _rules(prefix: str, downsample: str, norm: str, head: str) -> tuple[tuple[str, str, str], ...]:
+def _rules(config: Any, **target: str) -> tuple[tuple[str, str, str], ...]:
+    prefix = config.model_type.partition("-")[0]
+    block, place = block_names(prefix)
+    bias = f"{block}attention.relative_position_bias.relative_position_"
     return (
-        (f"{prefix}.embeddings.patch_embeddings.projection.{{tensor}}", "patch_embed.proj.{tensor}", ""),
-        (f"{prefix}.embeddings.norm.{{tensor}}", "patch_embed.norm.{tensor}", ""),
-        *attention_rules(prefix),
-        (f"{prefix}.encoder.layers.{{i}}.downsample.{{tensor}}", downsample, ""),
-        (f"{prefix}.layernorm.{{tensor}}", norm, ""),
-        ("classifier.{tensor}", head, ""),
+        (
+            joined(f"{block}attention.", ("q_proj", "k_proj", "v_proj"), ".{tensor}"),
+            f"{place}attn.qkv.{{tensor}}",
+            "",
+        ),
+        (f"{bias}bias_table", f"{place}attn.relative_position_bias_table", ""),
+        (f"{bias}index", "", "computed from the window size"),
+        *rules(prefix, _PARTS, **target),
     )
