@@ -121,6 +121,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
         "num_layers": facts.num_layers(built),
         "patch_size": patch,
         "feature_dim": width,
+        "output": anatomy.output_name(network, size, channels),
         "num_labels": classes,
         "labels": names,
         "label_problem": label_problem,

@@ -97,6 +97,18 @@ def accepts(model: Any, size: list[int], channels: int) -> bool:
     return True
 
 
+def output_name(model: Any, size: list[int], channels: int) -> str:
+    """Return what a model, on the meta device, calls its first output: "logits", unless it has a name of its own."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            outputs = model(pixel_values=torch.zeros(1, channels, *size, device="meta"), return_dict=True)
+            return next(iter(outputs.keys()))
+    except Exception:
+        return "logits"
+
+
 def compare_checkpoint(cls: Any, config: Any, model: Any, tensors: Tensors) -> dict[str, list[str]]:
     """Return the names that loading would report as missing, unexpected and mismatched (first 20 of each).
 
