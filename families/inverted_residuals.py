@@ -59,7 +59,7 @@ def arguments(
     inside += [stage.width * stage.expansion for stage in stages if stage.kind == "ir" and stage.depth > 1]
     require(not any(width % _MULTIPLE for width in inside), f"a width in its blocks is not a multiple of {_MULTIPLE}")
     found: dict[str, Any] = {
-        "block_args": Call("timm.models._efficientnet_builder.decode_arch_def", ([_texts(stage) for stage in stages],)),
+        "block_args": block_args([[stage] for stage in stages]),
         "stem_size": stem,
         "fix_stem": True,
         "num_features": last,
@@ -74,6 +74,12 @@ def arguments(
         )
         found["round_chs_fn"] = exact
     return found
+
+
+def block_args(stages: Sequence[Sequence[Stage]]) -> Call:
+    """Return the base class's argument for stages, each of one or several kinds of blocks."""
+    texts = [[text for part in stage for text in _texts(part)] for stage in stages]
+    return Call("timm.models._efficientnet_builder.decode_arch_def", (texts,))
 
 
 def block_spellings(prefix: str, stages: Sequence[Stage], first: int = 0) -> tuple[tuple[str, str], ...]:
