@@ -107,7 +107,8 @@ def block_rules(
         names: other parts of a block: as the checkpoint names them, and as timm does.
     """
     rules = []
-    for place in [place for place, stage in enumerate(stages) if stage.kind != "ir"]:
+    without = [str(place) for place, stage in enumerate(stages) if stage.kind != "ir"]
+    for place in ["{i}"] if len(without) == len(stages) else without:
         rules += _part_rules(f"blocks.{place}.{{j}}.", parts[1:], ("conv_dw", "bn1", "conv_pw", "bn2"))
     if any(stage.kind == "ir" for stage in stages):
         targets = ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3")
