@@ -6,7 +6,7 @@ from typing import Any
 
 from families.common import ENCODER_SPELLINGS, layer_norm, pair, require
 from families.network import Network
-from families.vit_rules import block_rules, embedding_rules, mlp_ratio, sizes
+from families.vit_rules import block_rules, embedding_rules, mlp_ratio, positions, sizes
 
 MODEL_TYPES = ("beit", "data2vec-vision")
 
@@ -41,7 +41,8 @@ def adapt_state_dict(self, state_dict):
 
 def timm(config: Any) -> Network:
     """Return timm's Beit in the size of `config`, and the sizes of the paper."""
-    (height, width), (rows, columns) = pair(config.image_size), pair(config.patch_size)
+    height, width = pair(config.image_size)
+    embeddings = positions(config, prefix=1)
     relative = config.use_relative_position_bias or config.use_shared_relative_position_bias
     require(config.hidden_act == "gelu", f"it uses the activation {config.hidden_act}")
     require(height == width, "transformers stretches the positions of images that are not square")
@@ -62,14 +63,13 @@ def timm(config: Any) -> Network:
     variants = sizes(("base", 16, 768, 12, 12), ("large", 16, 1024, 24, 16))
     if arguments["init_values"]:
         variants["base_patch16"]["init_values"], variants["large_patch16"]["init_values"] = 0.1, 1e-5
-    position = {"prefix": 1, "native": [height // rows, width // columns], "mode": "bicubic"}
     return Network(
         base="timm.models.beit.Beit",
         arguments=arguments,
         rules=_rules(config.model_type.replace("-", "_")),
         spellings=_SPELLINGS,
         sized=True,
-        positions={"pos_embed": position} if config.use_absolute_position_embeddings and not relative else {},
+        positions=embeddings if config.use_absolute_position_embeddings and not relative else {},
         imports=("import math", "import torch") if relative else (),
         methods=_ADAPT if relative else "",
         variants=variants,
@@ -83,7 +83,9 @@ def _rules(prefix: str) -> tuple[tuple[str, str, str], ...]:
     return (
         *embedding_rules(prefix),
         (f"{prefix}.embeddings.mask_token", "", "stands for hidden patches in pretraining"),
+        (f"{prefix}.shared_position_bias.relative_position_index", "", "computed from the image size"),
         (f"{prefix}.shared_position_bias.{bias}", f"rel_pos_bias.{bias}", ""),
+        (f"{block}relative_position_bias.relative_position_index", "", "computed from the image size"),
         (f"{block}relative_position_bias.{bias}", f"blocks.{{i}}.attn.{bias}", ""),
         (f"{attention}q_proj.bias", "blocks.{i}.attn.q_bias", ""),
         (f"{attention}v_proj.bias", "blocks.{i}.attn.v_bias", ""),

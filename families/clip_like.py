@@ -14,6 +14,7 @@ _ACTIVATIONS = {"quick_gelu": "timm.layers.QuickGELU", "gelu_pytorch_tanh": "tim
 _POOLED = "only enters the embedding of the whole image, not the classifier"
 _RULES = (
     ("vision_model.embeddings.class_embedding", "cls_token", "reshape"),
+    ("vision_model.embeddings.position_ids", "", "counts from zero"),
     ("vision_model.embeddings.position_embedding.weight", "pos_embed", "reshape"),
     ("vision_model.embeddings.patch_embedding.{tensor}", "patch_embed.proj.{tensor}", ""),
     ("vision_model.pre_layrnorm.{tensor}", "norm_pre.{tensor}", ""),

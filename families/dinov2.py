@@ -14,15 +14,18 @@ MODEL_TYPES = ("dinov2", "dinov2_with_registers")
 _SETUP = """\
 self.head_hidden_size = 2 * self.embed_dim
 self.head = nn.Linear(self.head_hidden_size, num_classes)"""
-_POOL = '''\
+_METHODS = '''\
 def pool(self, x, pool_type=None):
     """Return the class token and the mean of the patches, one after the other."""
-    return torch.cat([x[:, 0], x[:, {patches}].mean(dim=1)], dim=1)'''
+    return torch.cat([x[:, 0], x[:, self.num_prefix_tokens:].mean(dim=1)], dim=1)'''
 
-# Registers have no position embeddings: the base class has some for them.
-_REGISTERS_SETUP = """
+# Registers have no position embeddings. TAO's DINOV2 has them after the patches; before them, patches are the last
+# tokens in both.
+_TAO_REGISTERS_SETUP = """
+self.num_prefix_tokens += self.num_reg_tokens"""
+_TIMM_REGISTERS_SETUP = """
 self.pos_embed = nn.Parameter(self.pos_embed[:, self.num_reg_tokens:].detach().clone())"""
-_REGISTERS = '''
+_REGISTERS_METHODS = '''
 
 def _pos_embed(self, x):
     """Add position embeddings to the class token and the patches, then put the registers between them."""
@@ -31,9 +34,8 @@ def _pos_embed(self, x):
 
 
 def reuse(config: Any) -> Network:
-    """Return TAO's DINOV2 in the size of `config`; it has the registers after the patches."""
-    found = _network("nvidia_tao_pytorch.cv.backbone_v2.dino_v2.DINOV2", config)
-    return replace(found, setup=_SETUP, methods=_POOL.format(patches="1:1 + self.patch_embed.num_patches"))
+    """Return TAO's DINOV2 in the size of `config`."""
+    return _network("nvidia_tao_pytorch.cv.backbone_v2.dino_v2.DINOV2", config, _TAO_REGISTERS_SETUP)
 
 
 def timm(config: Any) -> Network:
@@ -43,21 +45,19 @@ def timm(config: Any) -> Network:
     )
     for name, arguments in variants.items():
         arguments.update(_mlp(arguments["embed_dim"], 4, name.startswith("giant"), "gelu"))
-    registers = bool(_registers(config))
-    return replace(
-        _network(TIMM, config, variants),
-        setup=_SETUP + _REGISTERS_SETUP * registers,
-        methods=_POOL.format(patches="self.num_prefix_tokens:") + _REGISTERS * registers,
-    )
+    return _network(TIMM, config, _TIMM_REGISTERS_SETUP, variants)
 
 
-def _network(base: str, config: Any, variants: dict[str, dict[str, Any]] | None = None) -> Network:
+def _network(
+    base: str, config: Any, registers_setup: str, variants: dict[str, dict[str, Any]] | None = None
+) -> Network:
     height, width = pair(config.image_size)
+    registers = getattr(config, "num_register_tokens", 0)
     require(height == width, "transformers stretches the position embeddings of images that are not square")
     prefix, block = config.model_type, f"{config.model_type}.layers.{{i}}."
     rules = (
         *embedding_rules(prefix),
-        (f"{prefix}.embeddings.register_tokens", "reg_token", ""),
+        (f"{prefix}.embeddings.register_tokens", *(("reg_token", "") if registers else ("", "there are none"))),
         (f"{prefix}.embeddings.mask_token", "", "stands for hidden patches in pretraining"),
         *((f"{block}layer_scale{which}.lambda1", f"blocks.{{i}}.ls{which}.gamma", "") for which in (1, 2)),
         # transformers 4 and checkpoints have the two halves of a gated MLP's first layer in one, as the target has.
@@ -70,11 +70,15 @@ def _network(base: str, config: Any, variants: dict[str, dict[str, Any]] | None 
         ("classifier.{tensor}", "head.{tensor}", ""),
     )
     arguments = _mlp(config.hidden_size, config.mlp_ratio, config.use_swiglu_ffn, config.hidden_act)
-    arguments |= {"reg_tokens": _registers(config)} if _registers(config) else {}
-    found = network(base, config, rules, variants=variants, init_values=float(config.layerscale_value), **arguments)
-    if config.model_type == "dinov2_with_registers":
-        found.positions["pos_embed"]["antialias"] = True
-    return replace(found, imports=("import torch",))
+    arguments |= {"reg_tokens": registers} if registers else {}
+    arguments["init_values"] = float(config.layerscale_value) or 1e-5  # with zero, the class leaves out layer scales
+    smooth = prefix == "dinov2_with_registers"
+    return replace(
+        network(base, config, rules, antialias=smooth, variants=variants, **arguments),
+        imports=("import torch",),
+        setup=_SETUP + registers_setup * bool(registers),
+        methods=_METHODS + _REGISTERS_METHODS * bool(registers),
+    )
 
 
 def _mlp(width: int, ratio: float, gated: bool, hidden_act: str) -> dict[str, Any]:
@@ -91,7 +95,3 @@ def _mlp(width: int, ratio: float, gated: bool, hidden_act: str) -> dict[str, An
         "mlp_layer": Name("timm.layers.SwiGLUPacked"),
         "act_layer": Name("torch.nn.SiLU"),
     }
-
-
-def _registers(config: Any) -> int:
-    return getattr(config, "num_register_tokens", 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from families.common import ENCODER_SPELLINGS, activation, joined, layer_norm, pair
+from families.common import ENCODER_SPELLINGS, activation, joined, layer_norm, pair, require
 from families.network import Network
 
 TAO = "nvidia_tao_pytorch.cv.backbone_v2.vit.VisionTransformer"
@@ -18,6 +18,7 @@ def network(
     rules: tuple[tuple[str, str, str], ...],
     *,
     prefix: int = 1,
+    antialias: bool = False,
     spellings: tuple[tuple[str, str], ...] = ENCODER_SPELLINGS,
     variants: dict[str, dict[str, Any]] | None = None,
     **differing: Any,
@@ -29,11 +30,11 @@ def network(
         config: the configuration of the transformer; of a model with several parts, that of its vision part.
         rules: the conversion rules.
         prefix: tokens before those of the patches that have position embeddings.
+        antialias: whether transformers smooths position embeddings that it interpolates to fewer.
         spellings: see `Network`.
         variants: see `Network`.
         **differing: arguments of the class that ViT does not need, or that differ from ViT's.
     """
-    (height, width), (rows, columns) = pair(config.image_size), pair(config.patch_size)
     arguments = {
         "patch_size": config.patch_size,
         "embed_dim": config.hidden_size,
@@ -54,9 +55,17 @@ def network(
         rules=rules,
         spellings=spellings,
         sized=True,
-        positions={"pos_embed": {"prefix": prefix, "native": [height // rows, width // columns], "mode": "bicubic"}},
+        positions=positions(config, prefix, antialias),
         variants=variants or {},
     )
+
+
+def positions(config: Any, prefix: int, antialias: bool = False) -> dict[str, dict[str, Any]]:
+    """Return how the position embeddings follow the image size; see `network`."""
+    (height, width), (rows, columns) = pair(config.image_size), pair(config.patch_size)
+    require(rows == columns, "its patches are not square, and a feature map has one stride")
+    native = [height // rows, width // columns]
+    return {"pos_embed": {"prefix": prefix, "native": native, "mode": "bicubic", "antialias": antialias}}
 
 
 def sizes(*rows: tuple[str, int, int, int, int]) -> dict[str, dict[str, Any]]:
