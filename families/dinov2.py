@@ -22,7 +22,7 @@ def pool(self, x, pool_type=None):
 # Registers have no position embeddings. TAO's DINOV2 has them after the patches; before them, patches are the last
 # tokens in both.
 _TAO_REGISTERS_SETUP = """
-self.num_prefix_tokens += self.num_reg_tokens"""
+self.num_prefix_tokens = 1 + self.num_reg_tokens"""
 _TIMM_REGISTERS_SETUP = """
 self.pos_embed = nn.Parameter(self.pos_embed[:, self.num_reg_tokens:].detach().clone())"""
 _REGISTERS_METHODS = '''
