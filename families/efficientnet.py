@@ -99,7 +99,7 @@ def _stages(config: Any, width: float, depth: float) -> list[Stage]:
         config.kernel_sizes,
         config.strides,
         config.expand_ratios,
-        strict=True,
+        strict=False,
     )
     return [
         Stage(

@@ -21,7 +21,7 @@ def timm(config: Any) -> Network:
     require(list(stem_strides) == _STEM_STRIDES, "its stem has strides of its own")
     require(config.hidden_act == "relu", f"it has {config.hidden_act} in the stem and ReLU elsewhere")
     strides = getattr(config, "stage_downsample_strides", [_STRIDE] * _STAGES)
-    lowered = zip(config.stage_downsample, strides, strict=True)
+    lowered = zip(config.stage_downsample, strides, strict=False)
     require(all(stride == _STRIDE for down, stride in lowered if down), "its stages have strides of their own")
     return Network(
         base="timm.models.hgnet.HighPerfGpuNet",
@@ -49,7 +49,7 @@ def _cfg(config: Any) -> dict[str, Any]:
         config.stage_light_block,
         config.stage_kernel_size,
         config.stage_numb_of_layers,
-        strict=True,
+        strict=False,
     )
     stages = {f"stage{number}": list(row) for number, row in enumerate(rows, start=1)}
     return {"stem_type": "v2", "stem_chs": list(config.stem_channels[1:]), **stages}

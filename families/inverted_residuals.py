@@ -34,7 +34,7 @@ class Stage:
     width: int
     kernel: int = 3
     stride: int = 1
-    expansion: int = 1
+    expansion: float = 1
     squeeze: float = 0.0
     first_adds: bool = True
 
@@ -69,9 +69,7 @@ def arguments(
     if pad_type:
         found["pad_type"] = pad_type
     if any(stage.width % _MULTIPLE for stage in stages):
-        exact = Call(
-            "functools.partial", (Name("timm.models._efficientnet_builder.round_channels"),), {"divisor": 1}
-        )
+        exact = Call("functools.partial", (Name("timm.models._efficientnet_builder.round_channels"),), {"divisor": 1})
         found["round_chs_fn"] = exact
     return found
 
@@ -120,9 +118,7 @@ def block_rules(
     return tuple(rules)
 
 
-def _part_rules(
-    block: str, parts: Sequence[tuple[str, str]], targets: Sequence[str]
-) -> list[tuple[str, str, str]]:
+def _part_rules(block: str, parts: Sequence[tuple[str, str]], targets: Sequence[str]) -> list[tuple[str, str, str]]:
     names = [name for part in parts for name in part]
     return [
         (f"{block}{name}.{{tensor}}", f"{block}{target}.{{tensor}}", "")
@@ -132,7 +128,7 @@ def _part_rules(
 
 def _texts(stage: Stage) -> list[str]:
     """Return a stage in the notation of the EfficientNet papers: blocks in a row that are the same are one text."""
-    text = f"k{stage.kernel}_s{stage.stride}_e{stage.expansion}_c{stage.width}"
+    text = f"k{stage.kernel}_s{stage.stride}_e{stage.expansion:g}_c{stage.width}"
     if stage.squeeze:
         text += f"_se{stage.squeeze}"
     if stage.first_adds or stage.stride != 1 or stage.width_in != stage.width or stage.kind == "dsa":

@@ -12,7 +12,11 @@ MODEL_TYPES = ("mobilenet_v1",)
 _STEM = 32  # channels before scaling
 _STAGES = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))  # channels, blocks, stride
 _SIZES = (("050", 0.5), ("075", 0.75), ("100", 1.0), ("125", 1.25))
-_PARTS = (("", ""), ("depthwise.convolution", "depthwise.normalization"), ("project.convolution", "project.normalization"))
+_PARTS = (
+    ("", ""),
+    ("depthwise.convolution", "depthwise.normalization"),
+    ("project.convolution", "project.normalization"),
+)
 
 
 def timm(config: Any) -> Network:

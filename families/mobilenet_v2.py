@@ -14,9 +14,7 @@ _STEM, _FIRST, _LAST = 32, 16, 1280  # channels before scaling
 _STAGES = ((24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))  # channels, blocks, stride
 _STRIDE = 32  # of the last feature map, unless the configuration says another
 _SIZES = (("050", 0.5), ("075", 0.75), ("100", 1.0), ("140", 1.4))
-_PARTS = tuple(
-    (f"{part}.convolution", f"{part}.normalization") for part in ("expand_1x1", "conv_3x3", "reduce_1x1")
-)
+_PARTS = tuple((f"{part}.convolution", f"{part}.normalization") for part in ("expand_1x1", "conv_3x3", "reduce_1x1"))
 
 
 def timm(config: Any) -> Network:

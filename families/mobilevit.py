@@ -45,7 +45,7 @@ def timm(config: Any) -> Network:
 
 def _arguments(config: Any, widths: Sequence[int], dims: Sequence[int], expansion: float) -> dict[str, Any]:
     blocks = []
-    for dim, depth in zip(dims, _TRANSFORMERS, strict=True):
+    for dim, depth in zip(dims, _TRANSFORMERS, strict=False):
         kwargs = {
             "kernel_size": config.conv_kernel_size,
             "transformer_dim": dim,
@@ -63,7 +63,7 @@ def _arguments(config: Any, widths: Sequence[int], dims: Sequence[int], expansio
 
 def _arguments_v2(config: Any, width: float) -> dict[str, Any]:
     blocks = []
-    for base, depth in zip(config.base_attn_unit_dims, config.n_attn_blocks, strict=True):
+    for base, depth in zip(config.base_attn_unit_dims, config.n_attn_blocks, strict=False):
         dim = _rounded(base * width)
         hidden = config.ffn_multiplier * dim // 16 * 16
         require(int(dim * (hidden / dim)) == hidden, "the widths of its MLPs are not a multiple of the transformer's")
@@ -96,7 +96,7 @@ def _cfg(config: Any, stem: int, widths: Sequence[int], expansion: float, blocks
     require(not any(width % _MULTIPLE for width in widths), f"a width is not a multiple of {_MULTIPLE}")
     stages: list[Any] = []
     depths = (*_DEPTHS[config.model_type], 1, 1, 1)
-    for place, (enter, leave, depth) in enumerate(zip([stem, *widths], widths, depths)):
+    for place, (enter, leave, depth) in enumerate(zip([stem, *widths], widths, depths, strict=False)):
         for width in (enter, leave):
             require((width * expansion).is_integer(), "it rounds the widths inside its blocks")
         residual = {

@@ -82,8 +82,8 @@ def _stage(config: Any, width: float, blocks: list[list[Any]]) -> list[Stage]:
         blocks: for each block the kernel, channels in and out, stride, and whether it has squeeze and excitation.
     """
     parts: list[Stage] = []
-    for (kernel, leave, stride, squeezed), same in groupby(blocks, lambda block: (block[0], *block[2:])):
-        same = list(same)
+    for (kernel, leave, stride, squeezed), group in groupby(blocks, lambda block: (block[0], *block[2:])):
+        same = list(group)
         require(stride in (1, 2), "a stride is not the same in both directions")
         if stride > 1:
             require(not parts and len(same) == 1, "a stage lowers the resolution after its first block")

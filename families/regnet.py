@@ -20,7 +20,7 @@ _SQUEEZE = {"x": 0.0, "y": 0.25}
 
 _METHODS = '''\
 def _get_stage_args(self, cfg, default_stride=2, output_stride=32, drop_path_rate=0.0):
-    """Return what the stages are built from: `cfg` lists the width and the depth of each instead of the paper's rule.
+    """Return what the stages are built from: `cfg` lists their widths and depths, in place of the rule for them.
 
     Args:
         cfg (RegNetCfg): The architecture; ``w0`` and ``depth`` are lists with an item for each stage.
@@ -62,7 +62,9 @@ def timm(config: Any) -> Network:
         require(config.hidden_act == "relu", f"its squeeze and excitation has ReLU, its blocks {config.hidden_act}")
     return Network(
         base="timm.models.regnet.RegNet",
-        arguments=_arguments(config, kind, config.hidden_sizes, config.depths, config.groups_width, config.embedding_size),
+        arguments=_arguments(
+            config, kind, config.hidden_sizes, config.depths, config.groups_width, config.embedding_size
+        ),
         rules=_rules(kind),
         imports=("from timm.layers import calculate_drop_path_rates",),
         methods=_METHODS,

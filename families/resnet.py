@@ -28,7 +28,7 @@ for block in (self.layer2[0], self.layer3[0], self.layer4[0]):
 
 _STAGES = 4
 _STEM = 64  # channels; fixed in the base class
-_EXPANSION = {"basic": 1, "bottleneck": 4}
+_EXPANSION = 4  # of a bottleneck
 
 
 def reuse(config: Any) -> Network:
@@ -57,9 +57,9 @@ def _network(base: str, config: Any, variants: dict[str, dict[str, Any]] | None 
     require(config.embedding_size == _STEM, f"its stem has {config.embedding_size} channels, not {_STEM}")
     require(not config.downsample_in_first_stage, "its first stage halves the resolution too")
     require(config.hidden_act == "relu", f"it has ReLU inside its blocks and {config.hidden_act} after them")
-    expansion = _EXPANSION[config.layer_type]
-    require(not any(width % expansion for width in config.hidden_sizes), "its widths are not multiples of 4")
-    halves_first = config.downsample_in_bottleneck and config.layer_type == "bottleneck"
+    bottleneck = config.layer_type == "bottleneck"
+    expansion = _EXPANSION if bottleneck else 1
+    require(not any(width % expansion for width in config.hidden_sizes), f"a width is not a multiple of {_EXPANSION}")
     return Network(
         base=base,
         arguments={
@@ -69,7 +69,7 @@ def _network(base: str, config: Any, variants: dict[str, dict[str, Any]] | None 
             "act_layer": activation(config.hidden_act),
         },
         rules=RULES,
-        setup=_HALVE_IN_FIRST if halves_first else "",
+        setup=_HALVE_IN_FIRST if bottleneck and config.downsample_in_bottleneck else "",
         variants=variants or {},
     )
 

@@ -45,7 +45,7 @@ def timm(config: Any) -> Network:
     require(config.batch_norm_eps == _EPS, f"its batch norms have the epsilon {config.batch_norm_eps}")
     require(all(depth > 0 for depth in config.depths), "it has a stage without blocks")
     widths = list(config.embed_dims)
-    down = [bool(told) or a != b for told, a, b in zip(config.downsamples, widths, widths[1:])]
+    down = [bool(told) or a != b for told, a, b in zip(config.downsamples, widths, widths[1:], strict=False)]
     return Network(
         base="timm.models.swiftformer.SwiftFormer",
         arguments={
