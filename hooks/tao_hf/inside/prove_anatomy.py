@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 _FINEST = 4  # feature maps of strides below are left out, as detectors and segmenters do
-_COARSEST = 64
+_COMMON, _COARSEST = 32, 64
 _MOST_EXTRA_TOKENS = 8
 _MOST_NESTED = 4
 _CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
 _LOCAL = 1.0  # a change must show in its place by more than this, in parts of how it shows on average,
 _ENOUGH_CELLS = 64  # in maps of at least so many cells: in smaller ones it reaches all of them
+_CLEARLY = 1.5  # and by so much more than in the likeliest way to read the map, for another to be believed
 
 
 def look(network: Any, run: Callable[[], Any], size: list[int], head: list[str]) -> dict[str, Any]:
@@ -34,9 +35,10 @@ def look(network: Any, run: Callable[[], Any], size: list[int], head: list[str])
 
     Returns:
         ``stages``: [{"modules": [paths]} or {"each": container}], the stem first; ``taps``: one feature map a stride,
-        from fine to coarse: {"module", "index", "layout", "stride", "channels", "prefix", "suffix", "nested"}. The
-        layout is NCHW, NHWC, or tokens: (N, prefix + rows * columns + suffix, C), which stand in rows, or, if `nested`
-        is not 0, in that many squares of four inside each other. There are no taps where nothing looks like a map.
+        from fine to coarse: {"module", "index", "layout", "stride", "up", "channels", "prefix", "suffix", "nested"}.
+        `up` says that rows and columns are rounded up. The layout is NCHW, NHWC, or tokens: (N, prefix + rows *
+        columns + suffix, C), which stand in rows, or, if `nested` is not 0, in that many squares of four inside each
+        other. There are no taps where nothing looks like a map.
     """
     seen = _Run(network, run, size)
     steps = _unfold(seen, "", head) or list(seen.parts(""))
@@ -172,6 +174,7 @@ class _Change:
         self._size = size
         self._side = max(1, height // 4), max(1, width // 4)
         self._places = [(0, width // 2), (height // 2, width // 4)]
+        self._known: dict[tuple[int, ...], dict[str, Any] | None] = {}
 
     def made(self, images: Any) -> Any:
         """Return the images with the change."""
@@ -182,7 +185,16 @@ class _Change:
         return changed
 
     def reading(self, difference: Any) -> dict[str, Any] | None:
-        """Return how a tensor is to be read as a feature map, given how the change shows in it; None if it is none."""
+        """Return how a tensor is to be read as a feature map, given how the change shows in it; None if it is none.
+
+        The first tensor of a shape tells for all: in later ones a change has spread, be they maps or not.
+        """
+        shape = tuple(difference.shape)
+        if shape not in self._known:
+            self._known[shape] = self._found(difference)
+        return self._known[shape]
+
+    def _found(self, difference: Any) -> dict[str, Any] | None:
         entries = list(_readings(list(difference.shape), self._size))
         if not entries or difference.is_meta:
             return entries[0] if entries else None
@@ -190,7 +202,7 @@ class _Change:
         if maps[0].shape[-2] * maps[0].shape[-1] < _ENOUGH_CELLS:
             return entries[0]
         scores = [self._local(values) for values in maps]
-        best = max(scores)
+        best = max(scores) if max(scores) > _CLEARLY * scores[0] else scores[0]
         return entries[scores.index(best)] if best > _LOCAL else None
 
     def _local(self, difference: Any) -> float:
@@ -218,7 +230,7 @@ def as_map(tensor: Any, entry: dict[str, Any], size: list[int]) -> Any:
         return tensor
     if entry["layout"] == "NHWC":
         return tensor.permute(0, 3, 1, 2)
-    rows, columns = (side // entry["stride"] for side in size)
+    rows, columns = (-(-side // entry["stride"]) if entry["up"] else side // entry["stride"] for side in size)
     tokens = tensor[:, entry["prefix"] : tensor.shape[1] - entry["suffix"]].transpose(1, 2)
     levels = entry["nested"]
     squares = tokens.unflatten(2, [2] * 2 * levels + [rows >> levels, columns >> levels])
@@ -231,17 +243,16 @@ def _readings(shape: list[int], size: list[int]) -> Iterator[dict[str, Any]]:
     plain = {"prefix": 0, "suffix": 0, "nested": 0}
     if len(shape) == 4:
         for layout, rows, columns, channels in (("NCHW", 2, 3, 1), ("NHWC", 1, 2, 3)):
-            stride = _stride(shape[rows], shape[columns], size)
-            if stride:
-                yield {"layout": layout, "stride": stride, "channels": shape[channels], **plain}
+            for stride, up, *grid in _grids(size):
+                if grid == [shape[rows], shape[columns]]:
+                    yield {"layout": layout, "stride": stride, "up": up, "channels": shape[channels], **plain}
+                    break
         return
-    strides = sorted(range(2, _COARSEST + 1), key=lambda stride: (size[0] % stride + size[1] % stride > 0, stride))
-    for stride in strides:
-        rows, columns = size[0] // stride, size[1] // stride
+    for stride, up, rows, columns in _grids(size):
         extra = shape[1] - rows * columns
         most = min(_MOST_EXTRA_TOKENS, rows * columns // 2) if stride >= _FINEST else 0
         if rows * columns and 0 <= extra <= most:
-            entry = {"layout": "tokens", "stride": stride, "channels": shape[2], **plain}
+            entry = {"layout": "tokens", "stride": stride, "up": up, "channels": shape[2], **plain}
             if extra:
                 yield {**entry, "prefix": extra}
                 yield {**entry, "suffix": extra}
@@ -252,16 +263,16 @@ def _readings(shape: list[int], size: list[int]) -> Iterator[dict[str, Any]]:
             return
 
 
-def _stride(rows: int, columns: int, size: list[int]) -> int | None:
-    """Return the stride of a grid, rounded down or up; None when the sides do not agree."""
+def _grids(size: list[int]) -> Iterator[tuple[int, bool, int, int]]:
+    """Yield strides, whether sides are rounded up, and the rows and columns that come out; the likely ones first."""
 
-    def fits(stride: int) -> bool:
-        down = size[0] // stride, size[1] // stride
-        return (rows, columns) in (down, (-(-size[0] // stride), -(-size[1] // stride)))
+    def unlikely(stride: int) -> tuple[bool, bool, int]:
+        return stride > _COMMON or any(side % stride for side in size), stride & (stride - 1) > 0, stride
 
-    found = next((stride for stride in range(1, _COARSEST + 1) if fits(stride)), None)
-    power = 1 << (found - 1).bit_length() if found else 0
-    return power if power and fits(power) else found
+    for stride in sorted(range(1, _COARSEST + 1), key=unlikely):
+        yield stride, False, *(side // stride for side in size)
+        if any(side % stride for side in size):
+            yield stride, True, *(-(-side // stride) for side in size)
 
 
 def _unfold(seen: _Run, path: str, head: list[str]) -> list[str]:
