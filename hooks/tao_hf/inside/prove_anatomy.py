@@ -19,7 +19,7 @@ _COMMON, _COARSEST = 32, 64
 _MOST_EXTRA_TOKENS = 8
 _MOST_NESTED = 4
 _CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
-_LOCAL = 1.0  # a change must show in its place by more than this, in parts of how it shows on average,
+_LOCAL = 1.2  # a change must show in its place by more than this, in parts of how it shows on average,
 _ENOUGH_CELLS = 64  # in maps of at least so many cells: in smaller ones it reaches all of them
 _CLEARLY = 1.5  # and by so much more than in the likeliest way to read the map, for another to be believed
 
