@@ -10,22 +10,6 @@ from families.network import Network
 
 MODEL_TYPES = ("hiera",)
 
-# The blocks hold the tokens window by window, not row by row.
-_PYRAMID = '''\
-def forward_feature_pyramid(self, x, indices=None, **kwargs):
-    """Return the feature map at the end of each stage, with the tokens back in the order of the image.
-
-    Args:
-        x (torch.Tensor): Images of shape (B, C, H, W), normalized.
-        indices (int or Sequence[int], optional): The last `indices` maps if an integer, those at the given
-            positions if a sequence, all if None.
-        **kwargs: Ignored; accepted for compatibility with the other backbones.
-
-    Returns:
-        list[torch.Tensor]: Feature maps of shape (B, C, H, W), from fine to coarse.
-    """
-    return self.forward_intermediates(x, indices=indices, intermediates_only=True)'''
-
 # The base class calls what leaves the blocks so.
 _PRE_LOGITS = '''\
 def forward_pre_logits(self, x):
@@ -42,7 +26,7 @@ def forward_pre_logits(self, x):
 
 def reuse(config: Any) -> Network:
     """Return TAO's Hiera in the size of `config`."""
-    return _network("nvidia_tao_pytorch.cv.backbone_v2.hiera.Hiera", config, methods=f"{_PRE_LOGITS}\n\n{_PYRAMID}")
+    return _network("nvidia_tao_pytorch.cv.backbone_v2.hiera.Hiera", config, methods=_PRE_LOGITS)
 
 
 def timm(config: Any) -> Network:
@@ -58,10 +42,10 @@ def timm(config: Any) -> Network:
             ("huge", 256, 4, [2, 6, 36, 4]),
         )
     }
-    return _network("timm.models.hiera.Hiera", config, methods=_PYRAMID, variants=variants)
+    return _network("timm.models.hiera.Hiera", config, variants=variants)
 
 
-def _network(base: str, config: Any, methods: str, variants: dict[str, dict[str, Any]] | None = None) -> Network:
+def _network(base: str, config: Any, methods: str = "", variants: dict[str, dict[str, Any]] | None = None) -> Network:
     stages, pools, masked = len(config.depths), config.num_query_pool, list(config.masked_unit_attention)
     widths = [int(config.embed_dim * config.embed_dim_multiplier**stage) for stage in range(stages)]
     growth = config.num_heads[1] / config.num_heads[0] if stages > 1 else 1.0

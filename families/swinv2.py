@@ -12,35 +12,35 @@ MODEL_TYPES = ("swinv2",)
 
 _PARTS = {"output": "attention.output.dense", "fc1": "intermediate.dense", "fc2": "output.dense"}
 
-# The base class would fit the windows to every image size, and for each side.
+# The base class fits the windows to every image size, side by side.
 _WINDOWS = """\
-# Windows keep the size that the native image gives them: where its feature map, {heights} rows high, is not higher than
-# a window, the window is as high and not shifted. The Hugging Face model adds the mask of shifted windows twice.
-for stage, height in zip(self.layers, {heights}):
+# Windows are square and stay as the native image size makes them: where its feature map (of as many rows as listed
+# here for each stage) is no higher, the map is one window and nothing is shifted. The mask counts twice.
+for stage, rows in zip(self.layers, {rows}):
+    window = min(rows, kwargs["window_size"])
     for block in stage.blocks:
-        if height <= block.window_size[0]:
+        if window == rows:
             block.target_shift_size = (0, 0)
-            block.set_input_size(block.input_resolution, (height, height))
+        block.set_input_size(block.input_resolution, (window, window), always_partition=True)
         if block.attn_mask is not None:
             block.attn_mask *= 2"""
 
 
 def timm(config: Any) -> Network:
     """Return timm's Swin V2 in the size of `config`, and the sizes of the paper."""
-    rows = pair(config.image_size)[0] // pair(config.patch_size)[0]
-    heights = [rows // 2**stage for stage in range(len(config.depths))]
+    height = pair(config.image_size)[0] // pair(config.patch_size)[0]
+    rows = [height // 2**stage for stage in range(len(config.depths))]
     pretrained = config.pretrained_window_sizes or [0] * len(config.depths)
     return Network(
         base="timm.models.swin_transformer_v2.SwinTransformerV2",
         arguments={
             **arguments(config),
-            "always_partition": True,
             "act_layer": activation(config.hidden_act),
             "pretrained_window_sizes": list(pretrained),
         },
         rules=_rules(),
         sized=True,
-        setup="\n".join((_WINDOWS.format(heights=heights), WHOLE_WINDOWS)),
+        setup="\n".join((_WINDOWS.format(rows=rows), WHOLE_WINDOWS)),
         variants=sizes({"tiny": (8, 16), "small": (8, 16), "base": (8, 12, 16, 24), "large": (12, 16, 24)}),
     )
 
