@@ -38,7 +38,8 @@ def main() -> int:
     options = parser.parse_args()
     device = torch.device("cuda" if gpu else "cpu")
     where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
-    print(f"ViT-B/16, {SIZE[0]}x{SIZE[1]} pixels, batch {options.batch}, {options.precision}, {where}, torch {torch.__version__}")
+    setting = f"{SIZE[0]}x{SIZE[1]} pixels, batch {options.batch}, {options.precision}"
+    print(f"ViT-B/16, {setting}, {where}, torch {torch.__version__}")
     subject, backbones = _models()
     images = torch.randn(options.batch, 3, *SIZE, device=device)
     labels = torch.randint(CLASSES, (options.batch,), device=device)

@@ -1,1 +1,1 @@
-"""Hugging Face architectures by family: which TAO backbone or timm network computes the same, and how names translate."""
+"""Hugging Face architectures by family: the same network in TAO or timm, and how the tensors' names translate."""

@@ -1,4 +1,4 @@
-"""What a family says about a model: another implementation of the same network, and how the tensors' names translate."""
+"""What a family says of a model: another implementation of the same network, and how the tensors' names translate."""
 
 from __future__ import annotations
 

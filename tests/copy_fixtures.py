@@ -93,7 +93,7 @@ def copied(tiny_vit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def copied_hf(tiny_vit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a working directory with `MODEL` made with strategy hf, which holds the Hugging Face model; do not change it."""
+    """Return a working directory with `MODEL` made with strategy hf; do not change it."""
     workdir = tmp_path_factory.mktemp("copied-hf") / "workdir"
     done = copier_copy(workdir, tiny_vit, model_name=MODEL, strategy="hf")
     assert done.returncode == 0, done.stdout

@@ -62,18 +62,19 @@ def main(root: Path, model: str, out: Path) -> None:
         finally:
             setattr(module, name, kept)
 
+    def swapped(text: str, one: str, other: str) -> str:
+        return text.replace(one, "\0").replace(other, one).replace("\0", other)
+
     results = {
         "auto": run(["reuse", "timm", "hf"]),
         "hf": run(["hf"]),
         "own weights": run(["timm"], weights=model),
         "not registered": run(["reuse", "timm"], registered=["swin.py"]),
         "q and k swapped": with_rules(
-            lambda rules: tuple((names.replace("q_proj", "x").replace("k_proj", "q_proj").replace("x", "k_proj"), *rest)
-                                if "+" in names else (names, *rest) for names, *rest in rules)
+            lambda rules: tuple((swapped(names, "q_proj", "k_proj"), *rest) for names, *rest in rules)
         ),
         "norms swapped": with_rules(
-            lambda rules: tuple((names, target.replace("norm1", "norm9").replace("norm2", "norm1").replace("norm9", "norm2"),
-                                 how) for names, target, how in rules)
+            lambda rules: tuple((names, swapped(target, "norm1", "norm2"), how) for names, target, how in rules)
         ),
         "rule missing": with_rules(lambda rules: rules[1:]),
         "place unknown": with_rules(lambda rules: (("classifier.{tensor}", "no_head.{tensor}", ""), *rules)),

@@ -25,6 +25,7 @@ FINDINGS: dict[str, Any] = {
     "model_class": "ViTForImageClassification",
     "hidden_size": 32,
     "feature_dim": 32,
+    "output": "logits",
     "config": {"hidden_size": 32},
     "head": {"modules": ["classifier"], "parameters": ["classifier.weight", "classifier.bias"]},
     "preprocess": {
@@ -46,10 +47,16 @@ PLAN: dict[str, Any] = {
     "stages": [{"modules": ["hf_model.vit.embeddings"]}, {"each": "hf_model.vit.layers"}],
     "taps": [
         {
-            "module": "hf_model.vit.layers.-1", "index": None, "layout": "tokens", "stride": 8, "channels": 32,
-            "prefix": 1, "suffix": 0,
+            "module": "hf_model.vit.layers.-1",
+            "index": None,
+            "layout": "tokens",
+            "stride": 8,
+            "channels": 32,
+            "prefix": 1,
+            "suffix": 0,
+            "nested": 0,
         }
-    ],  # fmt: skip
+    ],
     "norms": False,
     "pre_logits": "hook",
     "checkpointing": True,

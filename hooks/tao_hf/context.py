@@ -157,7 +157,10 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "image_size": [height, width],
         "channels": names["channels"],
         "strategy": strategy,
-        "proof": {**answers["proofs"]["tried"][strategy], **{key: answers["proofs"][key] for key in ("weights", "against")}},
+        "proof": {
+            **{key: answers["proofs"]["tried"][strategy][key] for key in ("difference", "sizes")},
+            **{key: answers["proofs"][key] for key in ("weights", "against")},
+        },
         "preprocess": names["pre"],
         "onnx_inputs": names["onnx_inputs"],
         "onnx_outputs": names["onnx_outputs"],

@@ -1,4 +1,4 @@
-"""Which way to the backbone gives the Hugging Face model's numbers: proven once per model, repositories and template."""
+"""Which way to the backbone gives the Hugging Face model's numbers: proven once per model, clones and template."""
 
 from __future__ import annotations
 
@@ -46,14 +46,13 @@ def prove(
 
     Returns:
         ``tried``: by strategy, ``passed``, ``reason``, ``difference`` (largest, as a part of the largest logit),
-        ``sizes`` and ``seconds``; ``plans``: by strategy, what the templates need of the one that passed; ``weights``: "random" or
+        ``sizes`` and ``seconds``; ``plans``: by strategy, what the templates need of the one that passed; ``weights``:
+        "random" or
         "own"; ``against``: "tao-pytorch" or why the stand-in took its place.
 
     Raises:
         UserError: The proof could not be run.
     """
-    local = findings["source"] == "local" and findings["checkpoint"]["format"] == "safetensors"
-    complete = local and not findings["checkpoint"]["missing"] and findings["checkpoint"]["bytes"] <= _MOST_WEIGHTS
     strategies = list(STRATEGIES) if strategy == "auto" else [strategy]
     request = {"findings": dict(findings), "strategies": strategies, "registered": list(registered)}
     file = cache_dir("proofs") / f"{_key(request, repos['tao-pytorch'])}.json"
@@ -64,7 +63,7 @@ def prove(
         runtime.prepare()
         own = Path(tempfile.mkdtemp(dir=place, prefix="proof-"))
         asked, found, log = own / "request.json", own / "result.json", own / "proof.log"
-        request["weights"] = runtime.path(findings["hf_model_id"]) if complete else None
+        request["weights"] = runtime.path(findings["hf_model_id"]) if _has_weights(findings) else None
         asked.write_text(json.dumps(request), encoding="utf-8")
         code = runtime.path(_ROOT / "hooks" / "tao_hf" / "inside" / "prove.py")
         argv = ["python", code, runtime.path(_ROOT), runtime.path(asked), runtime.path(found)]
@@ -140,9 +139,16 @@ def size_problem(proofs: Mapping[str, Any], strategy: str, native: Sequence[int]
     if list(size) == list(native) or proofs["plans"][strategy]["any_size"]:
         return None
     return (
-        f"image_size must be {native[0]} x {native[1]} pixels for this model with strategy={strategy}: at another size it does "
-        "not run, or does not give the Hugging Face model's numbers."
+        f"image_size must be {native[0]} x {native[1]} pixels for this model with strategy={strategy}: at another size it "
+        "does not run, or does not give the Hugging Face model's numbers."
     )
+
+
+def _has_weights(findings: Mapping[str, Any]) -> bool:
+    """Tell whether the model lies in a local folder with a checkpoint that fits it and can be read in little time."""
+    entry = findings["checkpoint"]
+    fits = entry["format"] == "safetensors" and not entry["missing"] and not entry["mismatched"]
+    return findings["source"] == "local" and fits and entry["bytes"] <= _MOST_WEIGHTS
 
 
 def _key(request: Mapping[str, Any], tao_pytorch: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tao_hf.rendering import LINE_LIMIT, pyrepr
 
-NAME, CALL = "$name", "$call"
+NAME, CALL, TUPLE = "$name", "$call", "$tuple"
 _STDLIB = ("functools", "math")
 _ALIASES = (("torch.nn.", "from torch import nn", "nn."),)
 
@@ -19,15 +19,19 @@ def pycode(value: Any, indent: int = 0) -> str:
     """Return `value` as a Python expression.
 
     Args:
-        value: JSON-like; ``{"$name": path}`` is something to import, ``{"$call": path, "args": [], "kwargs": {}}`` a call.
+        value: JSON-like; ``{"$name": path}`` is something to import, ``{"$call": path, "args": [], "kwargs":
+            [[name, value]]}`` a call, ``{"$tuple": []}`` a tuple.
         indent: Columns that the expression's first line is indented by.
     """
     if isinstance(value, Mapping) and NAME in value:
         return _short(value[NAME])
     if isinstance(value, Mapping) and CALL in value:
         parts = [pycode(item, indent + 4) for item in value["args"]]
-        parts += [f"{key}={pycode(item, indent + 4)}" for key, item in value["kwargs"].items()]
+        parts += [f"{key}={pycode(item, indent + 4)}" for key, item in value["kwargs"]]
         return _enclosed(_short(value[CALL]) + "(", parts, ")", indent)
+    if isinstance(value, Mapping) and TUPLE in value:
+        items = [pycode(item, indent + 4) for item in value[TUPLE]]
+        return f"({items[0]},)" if len(items) == 1 else _enclosed("(", items, ")", indent)
     if isinstance(value, (list, tuple)):
         return _enclosed("[", [pycode(item, indent + 4) for item in value], "]", indent)
     if isinstance(value, Mapping):

@@ -38,8 +38,8 @@ def backbone_problem(strategy: Any, image_size: Any, findings: Mapping[str, Any]
     """Return why a backbone cannot be made this way or for this input size, or `None`."""
     if not isinstance(proofs, Mapping) or "tried" not in proofs:
         return (
-            "These answers are from a version of the template that did not prove the backbone: run copier copy once with "
-            "the same hf_model_id and model_name; it merges like an update."
+            "These answers are from a version of the template that did not prove the backbone: run copier copy once "
+            "with the same hf_model_id and model_name; it merges like an update."
         )
     try:
         settled = proof.settled(proofs, strategy)

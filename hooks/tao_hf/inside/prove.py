@@ -61,13 +61,12 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     _say("importing TAO's backbones")
     against = _find_tao(root)
-    _say("building the Hugging Face model")
-    subject = prove_model.Subject(request["findings"], request["weights"])
-    tried, plans = {}, {}
+    subject, tried, plans = None, {}, {}
     for strategy in request["strategies"]:
         _say(f"proving strategy {strategy}")
         begun = time.monotonic()
         try:
+            subject = subject or prove_model.Subject(request["findings"], request["weights"])
             plans[strategy], figures = prove_model.prove_strategy(root, strategy, subject, request["registered"])
             tried[strategy] = {"passed": True, "reason": None, **figures}
         except FellThrough as reason:

@@ -6,17 +6,17 @@ import importlib
 import pkgutil
 import sys
 import types
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from prove import FellThrough
 from probe_common import first_line
+from prove import FellThrough
+from tao_hf import pycode, rendering
 
 import families
 from families.network import Call, Name, Network, NotTheSame
-from tao_hf import pycode, rendering
 
+_RENDERED = ("base", "rules", "spellings", "sized", "positions", "imports", "setup", "methods")
 _PLACEHOLDER = {"modules": ["head"], "kind": "Linear", "width": 0}
 
 
@@ -44,6 +44,8 @@ def find_network(strategy: str, config: Any, registered: list[str] | None) -> Ne
         network = find(config)
     except NotTheSame as reason:
         raise FellThrough(str(reason)) from reason
+    except Exception as error:  # a configuration that the family did not expect
+        raise FellThrough(f"its configuration cannot be read: {first_line(error)}") from error
     module = network.base.rpartition(".")[0]
     file = f"{module.rpartition('.')[2]}.py"
     if strategy == "reuse" and registered is not None and file not in registered:
@@ -60,21 +62,29 @@ def as_json(value: Any) -> Any:
     if isinstance(value, Name):
         return {pycode.NAME: value.path}
     if isinstance(value, Call):
-        return {pycode.CALL: value.path, "args": as_json(value.args), "kwargs": as_json(value.kwargs)}
-    if is_dataclass(value):
-        return {item.name: as_json(getattr(value, item.name)) for item in fields(value)}
+        return {pycode.CALL: value.path, "args": [as_json(item) for item in value.args], "kwargs": pairs(value.kwargs)}
     if isinstance(value, dict):
         return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, tuple):
+        return {pycode.TUPLE: [as_json(item) for item in value]}
+    if isinstance(value, list):
         return [as_json(item) for item in value]
     return value
 
 
+def pairs(arguments: dict[str, Any]) -> list[list[Any]]:
+    """Return arguments as JSON that keeps their order, which an answers file does not."""
+    return [[name, as_json(value)] for name, value in arguments.items()]
+
+
 def first_plan(network: Network | None, strategy: str) -> dict[str, Any]:
     """Return a plan with nothing measured yet, from which the files can be rendered and imported."""
+    own = []
+    if network:
+        own = [{"suffix": "", "name": "", "arguments": pairs(network.arguments), "feature_dim": 0}]
     return {
-        "network": {**as_json(network), "variants": {}} if network else None,
-        "variants": [{"suffix": "", "name": "", "arguments": as_json(network.arguments), "feature_dim": 0}] if network else [],
+        "network": {name: getattr(network, name) for name in _RENDERED} if network else None,
+        "variants": own,
         "head": _PLACEHOLDER,
         "feature_dim": 0,
         "stages": [],
@@ -119,8 +129,9 @@ class Files:
             "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
             "bgr": findings["preprocess"].get("channel_order") == "BGR",
         }
-        backbone = _imported(kind, _render(root, f"strategies/{strategy}/backbone.py.jinja", names))
-        converter = _imported(f"{kind}_converter", _render(root, f"strategies/{strategy}/hf_checkpoint_converter.py.jinja", names))
+        room = f"strategies/{strategy}"
+        backbone = _imported(kind, _render(root, f"{room}/backbone.py.jinja", names))
+        converter = _imported(f"{kind}_converter", _render(root, f"{room}/hf_checkpoint_converter.py.jinja", names))
         self.convert_state = converter.convert_state
         self.backbone_class = backbone.ProofBackbone
         self.channels = findings["channels"]
@@ -132,8 +143,11 @@ class Files:
 
 
     def make(self, arguments: dict[str, Any], num_classes: int, size: list[int]) -> Any:
-        """Return a backbone of the class with other arguments than the model's, in eval mode."""
-        return self.backbone_class(num_classes=num_classes, img_size=size, **arguments).eval()
+        """Return a backbone of the class with other arguments than the model's, in eval mode.
+
+        The arguments are evaluated anew each time: timm's builders change what they are given.
+        """
+        return self.backbone_class(num_classes=num_classes, img_size=size, **evaluated(arguments)).eval()
 
 
 def evaluated(value: Any) -> Any:

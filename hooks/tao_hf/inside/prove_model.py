@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from functools import partial
@@ -10,10 +11,10 @@ from typing import Any
 
 import prove_anatomy
 import torch
-from prove import BATCH, TOLERANCE, FellThrough
 from probe_common import first_line
 from probe_onnx import enliven, shortened, try_exporters
-from prove_families import Files, as_json, evaluated, find_network, first_plan
+from prove import BATCH, TOLERANCE, FellThrough
+from prove_families import Files, find_network, first_plan, pairs
 from torch.overrides import TorchFunctionMode
 
 _CLASSES = 7  # of a network that is proven with random weights
@@ -36,6 +37,9 @@ class Subject:
         Args:
             findings: the findings of the inspection.
             weights: a directory with the model's checkpoint; None for random weights.
+
+        Raises:
+            FellThrough: the model does not run.
         """
         import transformers
 
@@ -48,9 +52,15 @@ class Subject:
         self.model.eval()
         self._interpolates = "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
         self._logits: dict[tuple[int, ...], Any] = {}
-        if not weights:
-            with torch.no_grad():
-                enliven(_Logits(self), self.images(self.size))
+        try:
+            if not weights:
+                with torch.no_grad():
+                    enliven(_Logits(self), self.images(self.size))
+            self.logits(self.size)
+        except Exception as error:
+            raise FellThrough(
+                f"the Hugging Face model does not run on {self.size[0]}x{self.size[1]} pixels: {first_line(error)}"
+            ) from error
         self.other_size = self._find_other_size()
 
     def images(self, size: list[int]) -> Any:
@@ -64,7 +74,7 @@ class Subject:
             kwargs["interpolate_pos_encoding"] = True
         if self.findings["preprocess"].get("channel_order") == "BGR":
             images = images.flip(1)
-        return self.model(pixel_values=images, return_dict=True, **kwargs).logits
+        return self.model(pixel_values=images, return_dict=True, **kwargs)[self.findings["output"]]
 
     def logits(self, size: list[int]) -> Any:
         """Return the logits of the images of a size."""
@@ -78,7 +88,7 @@ class Subject:
         patch = self.findings.get("patch_size") or 1
         step = math.lcm(32, patch) if patch < 32 else patch
         height, width = self.size
-        for size in ([height + step, width + 2 * step], [height + step, width + step]):
+        for size in ([height + step, width + 2 * step], [height + 64, width + 64]):
             try:
                 if self.logits(size).shape == self.logits(self.size).shape:
                     return size
@@ -211,10 +221,7 @@ def _measured(files: Files, backbone: Any, subject: Subject, strategy: str) -> d
             "head": head,
             "feature_dim": head["width"],
             **anatomy,
-            "norms": any(
-                isinstance(module, torch.nn.BatchNorm2d) and (type(module) is not torch.nn.BatchNorm2d or module.eps != 1e-5)
-                for module in backbone.modules()
-            ),
+            "norms": any(map(_has_own_way_to_freeze, backbone.modules())),
             "pre_logits": _pre_logits(files, backbone, images, head["modules"][0], strategy),
             "checkpointing": _can_checkpoint(backbone),
         }
@@ -227,16 +234,16 @@ def _variants(files: Files, network: Any, plan: dict[str, Any], size: list[int])
         arguments = {**network.arguments, **changes}
         try:
             with torch.device("meta"):
-                build = partial(files.make, evaluated(arguments), size=size)
-                head = prove_anatomy.head_modules(build, _CLASSES)
-                backbone = build(_CLASSES)
+                backbone = files.make(arguments, _CLASSES, size)
                 images = torch.zeros(BATCH, files.channels, *size)
-                parts = prove_anatomy.look(backbone, lambda: backbone(images), size, head["modules"])
+                parts = prove_anatomy.look(backbone, partial(backbone, images), size, plan["head"]["modules"])
+            head = backbone.get_submodule(plan["head"]["modules"][0])
+            width = head.in_features if plan["head"]["kind"] == "Linear" else head.in_channels
         except Exception:  # noqa: S112 - one that cannot be measured is not offered
             continue
-        same = parts["stages"] == plan["stages"] and head["modules"] == plan["head"]["modules"]
-        if same and [tap["module"] for tap in parts["taps"]] == [tap["module"] for tap in plan["taps"]]:
-            entry = {"suffix": f"_{name}", "name": name, "arguments": as_json(arguments), "feature_dim": head["width"]}
+        same_taps = [tap["module"] for tap in parts["taps"]] == [tap["module"] for tap in plan["taps"]]
+        if same_taps and parts["stages"] == plan["stages"]:
+            entry = {"suffix": f"_{name}", "name": name, "arguments": pairs(arguments), "feature_dim": width}
             found.append(entry)
     return found
 
@@ -261,18 +268,26 @@ def _pre_logits(files: Files, backbone: Any, images: Any, head: str, strategy: s
     handle = backbone.get_submodule(head).register_forward_pre_hook(lambda _, args: entered.append(args[0].flatten(1)))
     backbone(images)
     handle.remove()
-    ways = {} if strategy == "reuse" else {"forward_head": lambda: backbone.forward_head(backbone.forward_features(images), pre_logits=True)}
-    if strategy == "reuse":
-        ways["inherited"] = lambda: backbone.forward_pre_logits(images)
-    for name, way in ways.items():
-        try:
-            if torch.equal(way(), entered[0]):
-                return name
-        except Exception:  # noqa: S112 - it has no such function, or one for something else
-            continue
+
+    def inherited() -> Any:
+        return backbone.forward_pre_logits(images)
+
+    def forward_head() -> Any:
+        return backbone.forward_head(backbone.forward_features(images), pre_logits=True)
+
+    way = inherited if strategy == "reuse" else forward_head
+    with contextlib.suppress(Exception):  # it has no such function, or one for something else
+        if torch.equal(way(), entered[0]):
+            return way.__name__
     if strategy == "reuse":  # TAO's forward calls it, so that one that calls forward would never end
         raise FellThrough("its forward_pre_logits does not return what enters the head")
     return "hook"
+
+
+def _has_own_way_to_freeze(module: Any) -> bool:
+    """Tell whether TAO's frozen batch norm, with its own epsilon and without an activation, would not do the same."""
+    plain = type(module) is torch.nn.BatchNorm2d and module.eps == 1e-5
+    return isinstance(module, torch.nn.BatchNorm2d) and not plain
 
 
 def _can_checkpoint(backbone: Any) -> bool:
