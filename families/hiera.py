@@ -86,6 +86,7 @@ def _network(base: str, config: Any, methods: str = "", variants: dict[str, dict
                 "prefix": 0,
                 "native": [side // step for side, step in zip(config.image_size, config.patch_stride, strict=True)],
                 "mode": "bicubic",
+                "antialias": False,
             }
         },
         setup="self.patch_embed.grid_size = tuple(self.tokens_spatial_shape)",
