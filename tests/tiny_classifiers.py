@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "hooks" / "tao_hf" / "inside"))
 
-from probe_onnx import enliven  # noqa: E402 - fresh weights of some architectures make logits of zeros
+from probe_onnx import enliven
 
 LABELS = ("ant", "bee", "cat", "dog", "elk")
 
@@ -396,7 +396,7 @@ def _size(row: Tiny) -> list[int]:
 
 
 def main(argv: list[str]) -> int:
-    """Make the models named on the command line, or all; print one line of JSON for each."""
+    """Make the models named on the command line, or all; print a line of JSON for each, and one about the table."""
     import transformers
 
     transformers.logging.disable_progress_bar()
@@ -405,7 +405,8 @@ def main(argv: list[str]) -> int:
         started = time.monotonic()
         make(name, out / name)
         print(json.dumps({"made": name, "seconds": round(time.monotonic() - started, 2)}), flush=True)
-    print(json.dumps({"architectures": len(mapped()), "missing": missing()}), flush=True)
+    rows = {name: TINY[name].model_type for name in names}
+    print(json.dumps({"rows": rows, "architectures": len(mapped()), "missing": missing()}), flush=True)
     return 0
 
 

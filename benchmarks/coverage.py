@@ -1,0 +1,231 @@
+"""Which architectures become TAO models: every one that transformers maps to image classification, measured.
+
+    python benchmarks/coverage.py [--only NAMES] [--tao-source embedded|auto] [--resume]
+
+A tiny random model of each (tests/tiny_classifiers.py) goes through `copier copy` with all answers left to the
+template, in a working directory of its own; then the generated tests run: they train, convert, export to ONNX and
+compare with ONNX Runtime. What came of it is written into docs/coverage.md. The status is 1 when an architecture makes
+the template crash, or when fewer than GOAL of them pass or are refused by the inspection for what they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "hooks")]
+
+from tao_hf.runtime import get_runtime  # noqa: E402
+
+BUILD = ROOT / "build" / "coverage"
+DOCUMENT = ROOT / "docs" / "coverage.md"
+GOAL = 40  # of 42
+LONGEST = 1200  # seconds for one model
+# Models that differ in the answers, not in the checkpoint: name, model, answers.
+ANSWERED = (("vit_head_of_7_classes", "vit", {"num_labels": 7}),)
+PASSED, FAILED, REFUSED, CRASHED = "passed", "failed", "refused", "crashed"
+
+
+def make_models(python: str, names: list[str]) -> dict[str, Any]:
+    """Make the tiny models in the local runtime; return the rows of the table, and what it has no row for."""
+    script = ROOT / "tests" / "tiny_classifiers.py"
+    command = [python, "-W", "ignore", str(script), str(BUILD / "models"), *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the tiny models cannot be made: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def take(name: str, model: str, answers: dict[str, Any], tao_source: str) -> dict[str, Any]:
+    """Run the template on one model and return what came of it."""
+    workdir, taken = BUILD / "work" / name, f"tiny_{name}"
+    shutil.rmtree(workdir, ignore_errors=True)
+    given = {
+        "hf_model_id": BUILD / "models" / model,
+        "model_name": taken,
+        "runtime": "local",
+        "tao_source": tao_source,
+        "strategy": "auto",
+        "run_tests": "quick",
+        **answers,
+    }
+    data = [item for key, value in given.items() for item in ("--data", f"{key}={value}")]
+    command = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults", "--vcs-ref", "HEAD", *data]
+    started = time.monotonic()
+    try:
+        done = subprocess.run(
+            [*command, str(ROOT), str(workdir)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+        )
+        output, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as error:
+        output, status = f"{error.stdout or ''}\nno end after {LONGEST} s", 1
+    seconds = time.monotonic() - started
+    (BUILD / "logs").mkdir(parents=True, exist_ok=True)
+    (BUILD / "logs" / f"{name}.log").write_text(output, encoding="utf-8")
+    result = {"seconds": round(seconds, 1), **_judged(workdir / ".tao-hf" / taken, output, status)}
+    if result["outcome"] in (PASSED, REFUSED):
+        shutil.rmtree(workdir, ignore_errors=True)
+    return result
+
+
+def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
+    """Return the outcome and its figures, from a model's records, what Copier printed and how it ended."""
+    answers, report = records / "answers.yml", records / "report.json"
+    if not report.is_file() or not answers.is_file():
+        last = next((line for line in reversed(output.splitlines()) if line.strip()), "nothing was printed")
+        if "Traceback (most recent call last)" in output:
+            return {"outcome": CRASHED, "reason": last}
+        return {"outcome": REFUSED if "✗ inspecting" in output else FAILED, "reason": last}
+    steps = json.loads(report.read_text(encoding="utf-8"))["steps"]
+    recorded = yaml.safe_load(answers.read_text(encoding="utf-8"))
+    proofs, findings = recorded["proofs"], recorded["findings"]
+    strategy = next(name for name, entry in proofs["tried"].items() if entry["passed"])
+    failed = [step["reason"] for step in steps if step["status"] == "failed"]
+    tests = [int(count) for step in steps for count in re.findall(r"(\d+) tests? passed", step["reason"] or "")]
+    return {
+        "outcome": PASSED if status == 0 and not failed else FAILED,
+        "reason": "; ".join(failed),
+        "architecture": findings["model_type"],
+        "strategy": strategy,
+        "against": proofs["against"],
+        "passed_over": {name: entry["reason"] for name, entry in proofs["tried"].items() if not entry["passed"]},
+        "difference": proofs["tried"][strategy]["difference"],
+        "sizes": proofs["tried"][strategy]["sizes"],
+        "exporter": proofs["plans"][strategy]["onnx"]["exporter"],
+        "export_difference": proofs["plans"][strategy]["onnx"]["max_abs_diff"],
+        "tests": sum(tests),
+        "versions": findings["versions"],
+    }
+
+
+def render(results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source: str) -> str:
+    """Return the document."""
+    rows = ["| architecture | model | strategy | proof | export | tests | seconds | |", f"{'|---' * 8}|"]
+    rows += [_row(name, result, made["rows"][name]) for name, result in results.items()]
+    versions = next((result["versions"] for result in results.values() if "versions" in result), {})
+    against = sorted({result["against"] for result in results.values() if "against" in result})
+    whole = against == ["tao-pytorch"]
+    return "\n".join(
+        [
+            "# Coverage",
+            "",
+            "Written by `make coverage`; do not edit. A tiny random model of every architecture that transformers maps",
+            "to image classification went through the template with `strategy=auto`, and through the generated tests.",
+            "",
+            f"**{_summary(results, made)}**",
+            "",
+            "`reuse` was proven against "
+            + ("the real tao-pytorch." if whole else f"the stand-in's backbones ({'; '.join(against)})."),
+            f"Versions: {', '.join(f'{name} {number}' for name, number in versions.items())}; {os.cpu_count()} cores; "
+            f"`tao_source={tao_source}`.",
+            "",
+            "- **strategy**: the first that gives the model's numbers, of reuse, timm and hf.",
+            "- **proof**: largest difference from the Hugging Face model's logits, as a part of the largest logit; at",
+            "  the native size and, where two sizes are named, at another one.",
+            "- **export**: largest difference of ONNX Runtime from PyTorch on a small twin, absolute.",
+            "- **tests**: generated tests that passed; **seconds**: inspection, proof, rendering and tests together.",
+            "",
+            *rows,
+            "",
+            *_passed_over(results),
+        ]
+    )
+
+
+def _row(name: str, result: dict[str, Any], architecture: str) -> str:
+    if "strategy" not in result:
+        cells = ["", "", "", "", f"{result['seconds']:.0f}", f"**{result['outcome']}**: {_cell(result['reason'])}"]
+    else:
+        sizes = " and ".join("x".join(map(str, size)) for size in result["sizes"])
+        note = "" if result["outcome"] == PASSED else f"**{result['outcome']}**: {_cell(result['reason'])}"
+        cells = [
+            result["strategy"],
+            f"{result['difference']:.1e} at {sizes}",
+            f"{result['export_difference']:.1e} ({result['exporter']})",
+            str(result["tests"]),
+            f"{result['seconds']:.0f}",
+            note,
+        ]
+    return f"| {architecture} | {name} | {' | '.join(cells)} |"
+
+
+def _passed_over(results: dict[str, dict[str, Any]]) -> list[str]:
+    lines = [
+        f"- {name}: " + "; ".join(f"{strategy}: {_cell(reason)}" for strategy, reason in result["passed_over"].items())
+        for name, result in results.items()
+        if result.get("passed_over")
+    ]
+    return ["## Why a strategy was passed over", "", *lines, ""] if lines else []
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _outcomes(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> dict[str, str]:
+    """Return the worst outcome of every architecture."""
+    order = (PASSED, REFUSED, FAILED, CRASHED)
+    worst: dict[str, str] = {}
+    for name, result in results.items():
+        architecture = made["rows"][name]
+        worst[architecture] = max(worst.get(architecture, PASSED), result["outcome"], key=order.index)
+    return worst
+
+
+def _summary(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> str:
+    outcomes = list(_outcomes(results, made).values())
+    counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in (PASSED, REFUSED, FAILED, CRASHED))
+    without = f"; no tiny model yet: {', '.join(made['missing'])}" if made["missing"] else ""
+    return f"{len(outcomes)} of {made['architectures']} architectures: {counts}{without}."
+
+
+def main() -> int:
+    """Make the models, take each through the template, write the document; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these models alone; the document is not written")
+    parser.add_argument("--tao-source", choices=("embedded", "auto"), default="embedded")
+    parser.add_argument("--resume", action="store_true", help="keep the results of models that are done")
+    args = parser.parse_args()
+    runtime = get_runtime("local")
+    runtime.prepare()
+    print("making the tiny models …", flush=True)
+    models = [next((model for name, model, _ in ANSWERED if name == wanted), wanted) for wanted in args.only or []]
+    made = make_models(str(runtime.python), list(dict.fromkeys(models)))
+    made["rows"] |= {name: made["rows"][model] for name, model, _ in ANSWERED if model in made["rows"]}
+    answers = {name: (model, given) for name, model, given in ANSWERED}
+    results = {}
+    for name in args.only or made["rows"]:
+        file = BUILD / "results" / f"{name}.json"
+        if not (args.resume and file.is_file()):
+            result = take(name, *answers.get(name, (name, {})), args.tao_source)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        results[name] = json.loads(file.read_text(encoding="utf-8"))
+        print(_row(name, results[name], made["rows"][name]), flush=True)
+    if not args.only:
+        DOCUMENT.write_text(render(results, made, args.tao_source), encoding="utf-8")
+    print(_summary(results, made))
+    outcomes = list(_outcomes(results, made).values())
+    enough = outcomes.count(PASSED) + outcomes.count(REFUSED) >= (len(outcomes) if args.only else GOAL)
+    return 0 if enough and CRASHED not in outcomes else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
