@@ -10,7 +10,6 @@ from families.vit_rules import TAO, TIMM, block_rules, network, sizes
 
 MODEL_TYPES = ("clip", "metaclip_2", "siglip")
 
-_ACTIVATIONS = {"quick_gelu": "timm.layers.QuickGELU", "gelu_pytorch_tanh": "timm.layers.GELUTanh"}
 _POOLED = "only enters the embedding of the whole image, not the classifier"
 _RULES = (
     ("vision_model.embeddings.class_embedding", "cls_token", "reshape"),
@@ -61,7 +60,7 @@ def _network(base: str, config: Any, variants: dict[str, dict[str, Any]] | None 
         spellings=(),
         variants=variants,
         qkv_bias=True,
-        act_layer=Name(_ACTIVATIONS[act]) if act in _ACTIVATIONS else activation(act),
+        act_layer=activation(act),
         global_pool="avg",
         **parts,
     )

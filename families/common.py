@@ -18,6 +18,8 @@ ENCODER_SPELLINGS = (
 )
 _ACTIVATIONS = {
     "gelu": "torch.nn.GELU",
+    "gelu_pytorch_tanh": "timm.layers.GELUTanh",
+    "quick_gelu": "timm.layers.QuickGELU",
     "relu": "torch.nn.ReLU",
     "silu": "torch.nn.SiLU",
     "swish": "torch.nn.SiLU",

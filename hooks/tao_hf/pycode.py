@@ -11,6 +11,7 @@ from typing import Any
 from tao_hf.rendering import LINE_LIMIT, pyrepr
 
 NAME, CALL, TUPLE = "$name", "$call", "$tuple"
+LONGEST_LINE = 120  # of generated code, as the lint step checks it
 _STDLIB = ("functools", "math")
 _ALIASES = (("torch.nn.", "from torch import nn", "nn."),)
 
@@ -88,6 +89,20 @@ def backbone_imports(backbone: Mapping[str, Any], strategy: str) -> list[str]:
     return import_lines(values, more)
 
 
+def import_line(line: str) -> str:
+    """Return one import statement with its newline; wrapped where a long model name makes it too long.
+
+    Args:
+        line: ``from module import name, name``.
+    """
+    if len(line) <= LONGEST_LINE:
+        return f"{line}\n"
+    start, _, names = line.partition(" import ")
+    first = f"{start} import ("
+    note = "  # noqa: E501" if len(first) > LONGEST_LINE else ""
+    return f"{first}{note}\n" + "".join(f"    {name},\n" for name in names.split(", ")) + ")\n"
+
+
 def module_path(path: str) -> str:
     """Return how code names a submodule of ``self``: ``layers.0.norm`` gives ``self.layers[0].norm``."""
     return "self" + "".join(
@@ -108,7 +123,8 @@ def stage_items(stages: Sequence[Mapping[str, Any]]) -> list[str]:
         elif len(stage["modules"]) == 1:
             items.append(module_path(stage["modules"][0]))
         else:
-            items.append("nn.ModuleList([" + ", ".join(map(module_path, stage["modules"])) + "])")
+            modules = _enclosed("[", list(map(module_path, stage["modules"])), "]", 12 + len("nn.ModuleList("))
+            items.append(f"nn.ModuleList({modules})")
     return items
 
 
@@ -164,6 +180,7 @@ def _enclosed(opening: str, parts: Sequence[str], closing: str, indent: int) -> 
 
 FILTERS = {
     "backbone_imports": backbone_imports,
+    "import_line": import_line,
     "listing": listing,
     "module_path": module_path,
     "pycode": pycode,

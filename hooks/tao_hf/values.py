@@ -22,7 +22,8 @@ def image_size_problem(image_size: Any, findings: Mapping[str, Any]) -> str | No
     if isinstance(image_size, bool) or not (1 <= height <= MAX_PIXELS and 1 <= width <= MAX_PIXELS):
         return f"image_size must be between 1 and {MAX_PIXELS} pixels, not {height} x {width}."
     patch = findings.get("patch_size")
-    if patch and (height % patch or width % patch):
+    overlapping = patch and any(side % patch for side in findings["image_size"])  # then it says nothing about sizes
+    if patch and not overlapping and (height % patch or width % patch):
         return f"image_size must be a multiple of the model's patch size, {patch} pixels, not {height} x {width}."
     return None
 

@@ -142,6 +142,8 @@ def enliven(model: Any, batch: Any) -> None:
     import torch
 
     for name, parameter in model.named_parameters():
+        if not parameter.numel():
+            continue
         noise = torch.randn_like(parameter)
         if name.endswith("bias"):
             parameter.add_(noise, alpha=_NOISE)

@@ -77,7 +77,7 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
     return {
         "tried": tried,
         "plans": plans,
-        "weights": "own" if request["weights"] else "random",
+        "weights": "own" if subject and subject.has_own_weights else "random",
         "against": against,
         "seconds": round(time.monotonic() - started, 2),
     }

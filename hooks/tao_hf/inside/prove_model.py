@@ -29,6 +29,7 @@ class Subject:
         model: the model, in eval mode.
         size: its own [height, width] in pixels.
         other_size: another one that it takes, or None.
+        has_own_weights: the weights are those of the model's checkpoint.
     """
 
     def __init__(self, findings: dict[str, Any], weights: str | None = None) -> None:
@@ -48,12 +49,19 @@ class Subject:
         self.config = _config(findings, None if weights else _CLASSES)
         cls = getattr(transformers, findings["model_class"])
         torch.manual_seed(0)
-        self.model = cls.from_pretrained(weights, config=self.config).float() if weights else cls(self.config)
+        self.has_own_weights = False
+        if weights:
+            with contextlib.suppress(Exception):  # transformers says in many ways that a checkpoint does not fit
+                self.model = cls.from_pretrained(weights, config=self.config).float()
+                self.has_own_weights = True
+        if not self.has_own_weights:
+            self.config = _config(findings, _CLASSES)
+            self.model = cls(self.config)
         self.model.eval()
         self._interpolates = "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
         self._logits: dict[tuple[int, ...], Any] = {}
         try:
-            if not weights:
+            if not self.has_own_weights:
                 with torch.no_grad():
                     enliven(_Logits(self), self.images(self.size))
             self.logits(self.size)
@@ -215,8 +223,6 @@ def _measured(files: Files, backbone: Any, subject: Subject, strategy: str) -> d
         raise FellThrough("it has no linear layer whose size is the number of classes")
     with torch.no_grad():
         anatomy = prove_anatomy.look(backbone, lambda: backbone(images), subject.size, head["modules"])
-        if not anatomy["taps"]:
-            raise FellThrough("no feature maps could be found in it")
         return {
             "head": head,
             "feature_dim": head["width"],
