@@ -14,8 +14,8 @@ _PARTS = {"output": "attention.output.dense", "fc1": "intermediate.dense", "fc2"
 
 # The base class fits the windows to every image size, side by side.
 _WINDOWS = """\
-# Windows are square and stay as the native image size makes them: where its feature map (of as many rows as listed
-# here for each stage) is no higher, the map is one window and nothing is shifted. The mask counts twice.
+# Windows are square and stay as the native image size makes them: where its feature map, of as many rows as listed
+# here, is no higher than a window, it is one window, and nothing is shifted. The mask counts twice.
 for stage, rows in zip(self.layers, {rows}):
     window = min(rows, kwargs["window_size"])
     for block in stage.blocks:
@@ -54,5 +54,6 @@ def _rules() -> tuple[tuple[str, str, str], ...]:
         (f"{attention}value.bias", f"{place}attn.v_bias", ""),
         (f"{attention}logit_scale", f"{place}attn.logit_scale", ""),
         (f"{attention}continuous_position_bias_mlp.{{tensor}}", f"{place}attn.cpb_mlp.{{tensor}}", ""),
+        (f"{attention}relative_{{tensor}}", "", "computed from the window size"),
         *rules("swinv2", _PARTS, downsample="layers.{i+1}.downsample", norm="norm", head="head.fc"),
     )
