@@ -31,6 +31,7 @@ import probe_model as anatomy  # noqa: E402
 import probe_onnx as onnx_check  # noqa: E402
 import probe_preprocess as preprocess  # noqa: E402
 import probe_task as task  # noqa: E402
+import probe_timm as timm_models  # noqa: E402
 from probe_checkpoint import byte_count, element_count  # noqa: E402
 from probe_common import ProbeError, clean  # noqa: E402
 from probe_source import Source, from_directory, from_hub  # noqa: E402
@@ -70,15 +71,18 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     """
     _say("reading the configuration")
     source = from_hub(model, revision, folder, task.check_tag) if kind == "hub" else from_directory(Path(model))
+    facts.check_bounds(source.config)
+    source = timm_models.adapted(source)
     config = source.config
-    facts.check_bounds(config)
+    configured = source.size or facts.image_size(config)
     _say("loading transformers")
     task.check_native(config)
     tag = source.pipeline_tag or task.tag_of(config)
     task.check_tag(tag)
     cls = task.model_class(tag, config)
     task.check_input(tag, cls)
-    built = facts.build(source.folder)
+    wraps_timm = config.get("model_type") == timm_models.MODEL_TYPE
+    built = timm_models.build(config) if wraps_timm else facts.build(source.folder)
     classes = int(getattr(built, "num_labels", 0) or 0)
     names, label_problem, notes = facts.labels(config, built, classes)
     classes = len(names) or classes
@@ -91,13 +95,15 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     channels = anatomy.input_channels(network) or facts.channels(config) or 3
 
     _say("measuring the preprocessing")
-    recipe, size, more, difference = preprocess.read(source, facts.image_size(config), channels)
+    recipe, size, more, difference = preprocess.read(source, configured, channels)
     notes += more
-    size = _accepted_size(network, size, facts.image_size(config), channels, recipe, notes)
+    size = _accepted_size(network, size, configured, channels, recipe, notes)
+    if wraps_timm:
+        timm_models.check_size(anatomy.accepts(network, size, channels), size)
     checkpoint = _checkpoint(source, cls, built, network)
 
     _say("checking the ONNX export")
-    patch = facts.patch_size(built)
+    patch = timm_models.patch_size(network) if wraps_timm else facts.patch_size(built)
     onnx = (
         onnx_check.check(cls, built, size, channels, patch)
         if tag == "image-classification"
@@ -117,7 +123,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
         "suggested_name": facts.suggested_name(model),
         "image_size": size,
         "channels": channels,
-        "hidden_size": facts.hidden_size(built),
+        "hidden_size": timm_models.hidden_size(network) if wraps_timm else facts.hidden_size(built),
         "num_layers": facts.num_layers(built),
         "patch_size": patch,
         "feature_dim": width,

@@ -16,12 +16,14 @@ from probe_source import Source
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _DEFAULT_SIZE = 224
+_DOWN = "down"
 _FLAGS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_flip_channel_order")
 _READ = (
     *_FLAGS,
     "size",
     "crop_size",
     "crop_pct",
+    "crop_rounding",
     "resample",
     "rescale_factor",
     "image_mean",
@@ -35,9 +37,9 @@ _AGREES = 0.01
 class Recipe:
     """How to preprocess: `resize`, `crop` and `interpolation` as in the findings; mean and std for input in 0..1."""
 
-    def __init__(self, resize: dict | None, crop: dict | None, interpolation: str) -> None:
-        """Start with no normalisation."""
-        self.resize, self.crop, self.interpolation = resize, crop, interpolation
+    def __init__(self, resize: dict | None, crop: dict | None, interpolation: str, crop_rounding: str) -> None:
+        """Start with no normalisation; half a pixel left of a crop's margin goes "down", or to the "even" side."""
+        self.resize, self.crop, self.interpolation, self.crop_rounding = resize, crop, interpolation, crop_rounding
         self.mean: list[float] = []
         self.std: list[float] = []
         self.channel_order = "RGB"
@@ -47,6 +49,7 @@ class Recipe:
         return {
             "resize": self.resize,
             "crop": self.crop,
+            "crop_rounding": self.crop_rounding,
             "interpolation": self.interpolation,
             "mean": self.mean,
             "std": self.std,
@@ -80,7 +83,7 @@ class Recipe:
         if array.ndim == 2:
             array = array[:, :, None]
         if self.crop:
-            array = _center_crop(array, self.crop["height"], self.crop["width"])
+            array = _center_crop(array, self.crop["height"], self.crop["width"], self.crop_rounding)
         return array.transpose(2, 0, 1).astype("float32") / 255.0
 
 
@@ -101,7 +104,7 @@ def read(source: Source, size: list[int] | None, channels: int) -> tuple[Recipe,
     """
     if source.preprocessor is None:
         size = size or [_DEFAULT_SIZE] * 2
-        recipe = Recipe(_exact(*size), None, "bilinear")
+        recipe = Recipe(_exact(*size), None, "bilinear", _DOWN)
         recipe.mean, recipe.std = [0.5] * channels, [0.5] * channels
         return (
             recipe,
@@ -240,7 +243,8 @@ def _candidates(facts: dict[str, Any], interpolation: str, notes: list[str]) -> 
     else:
         notes.append(f"a resize by {clean(json.dumps(size), 60)} is not supported; an exact resize is used")
         plans.append((None, crop))
-    return [Recipe(resize, cut, interpolation) for resize, cut in plans]
+    rounding = facts.get("crop_rounding", _DOWN)
+    return [Recipe(resize, cut, interpolation, rounding) for resize, cut in plans]
 
 
 def _normalisation(facts: dict[str, Any], channels: int, notes: list[str]) -> tuple[list[float], list[float]]:
@@ -310,7 +314,7 @@ def _closest(
     pictures = [_noise(height, width, channels) for height, width in ((233, 331), (307, 180))]
     truths = [_run(processor, picture) for picture in pictures]
     if len({truth.shape for truth in truths}) == 1:  # whatever it does, it makes pictures of one size
-        recipes = [*recipes, Recipe(_exact(*truths[0].shape[1:]), None, recipes[0].interpolation)]
+        recipes = [*recipes, Recipe(_exact(*truths[0].shape[1:]), None, recipes[0].interpolation, _DOWN)]
     best, least = recipes[0], float("inf")
     for recipe in recipes:
         worst = 0.0
@@ -330,7 +334,7 @@ def _run(processor: Any, picture: Any) -> Any:
 
     if picture.mode == "L":  # transformers 4 takes grayscale only as an array with a channel axis
         picture = numpy.asarray(picture)[:, :, None]
-    values = processor(images=picture, return_tensors="np")["pixel_values"]
+    values = processor(images=picture, return_tensors="pt")["pixel_values"]
     array = numpy.asarray(values[0], dtype="float32")
     return array[None] if array.ndim == 2 else array
 
@@ -354,7 +358,7 @@ def _noise(height: int, width: int, channels: int) -> Any:
     return Image.fromarray(generator.integers(0, 256, shape, dtype="uint8"))
 
 
-def _center_crop(array: Any, height: int, width: int) -> Any:
+def _center_crop(array: Any, height: int, width: int, rounding: str) -> Any:
     """Crop (H, W, C) around the centre; a smaller picture is padded with zeros first."""
     import numpy
 
@@ -364,5 +368,6 @@ def _center_crop(array: Any, height: int, width: int) -> Any:
         top, left = (pad_h + 1) // 2, (pad_w + 1) // 2
         array = numpy.pad(array, ((top, pad_h - top), (left, pad_w - left), (0, 0)))
         have_h, have_w = array.shape[:2]
-    top, left = (have_h - height) // 2, (have_w - width) // 2
+    half = (lambda margin: round(margin / 2)) if rounding == "even" else (lambda margin: margin // 2)
+    top, left = half(have_h - height), half(have_w - width)
     return array[top : top + height, left : left + width]

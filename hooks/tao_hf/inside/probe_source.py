@@ -23,6 +23,7 @@ class Source:
         preprocessor: the image processor's dict, None when the model has none.
         format: "safetensors", "pytorch" or "none".
         tensors: {name: {"shape", "dtype"}}; empty unless safetensors.
+        size: [height, width] in pixels where they are not in the config under a usual name.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Source:
     pipeline_tag: str | None = None
     library: str | None = None
     notes: list[str] = field(default_factory=list)
+    size: list[int] | None = None
 
 
 def from_directory(folder: Path) -> Source:
