@@ -61,7 +61,7 @@ PLAN: dict[str, Any] = {
     "pre_logits": "hook",
     "checkpointing": True,
     "bgr_stem": None,
-    "any_size": True,
+    "other_size": [48, 64],
     "onnx": FINDINGS["onnx"],
 }
 PROOFS: dict[str, Any] = {

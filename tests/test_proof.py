@@ -57,7 +57,7 @@ def test_what_is_measured(proven: dict[str, Any]) -> None:
     plan = proven["auto"]["plans"]["reuse"]
     assert plan["stages"] == [{"modules": ["patch_embed"]}, {"each": "blocks"}]
     assert plan["taps"][0]["module"] == "blocks.-1" and plan["taps"][0]["channels"] == 32
-    assert plan["pre_logits"] == "inherited" and plan["any_size"]
+    assert plan["pre_logits"] == "inherited" and plan["other_size"] == [64, 96]
 
 
 @pytest.mark.runtime
@@ -100,7 +100,7 @@ def test_the_next_one_is_tried(proven: dict[str, Any]) -> None:
 @pytest.mark.runtime
 def test_position_embeddings_that_do_not_follow_as_the_models_do(proven: dict[str, Any]) -> None:
     result = proven["wrong interpolation"]
-    assert len(result["tried"]["timm"]["sizes"]) == 1 and not result["plans"]["timm"]["any_size"]
+    assert len(result["tried"]["timm"]["sizes"]) == 1 and not result["plans"]["timm"]["other_size"]
     problem = proof.size_problem(result, "timm", [32, 32], [64, 64])
     assert problem and "must be 32 x 32" in problem
     assert proof.size_problem(result, "timm", [32, 32], [32, 32]) is None

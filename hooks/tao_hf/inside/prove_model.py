@@ -167,7 +167,7 @@ def prove_strategy(
     plan.update(_measured(files, native, subject, strategy))
     if network:
         plan["variants"] += _variants(files, network, plan, subject.size)
-    plan["any_size"] = len(held) > 1
+    plan["other_size"] = subject.other_size if subject.other_size in held else None
     plan["unused"], plan["kept"] = len(unused), len(kept)
     plan["onnx"] = _exported(root, strategy, subject, registered)
     return plan, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
