@@ -5,7 +5,7 @@ RUNTIME ?= local
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-all test-quick lint benchmark clean
+.PHONY: demo test test-all test-quick lint coverage benchmark throughput clean
 
 demo: $(VENV)/ready  ## take a small Hugging Face ViT through the whole chain on real images
 	$(RUN) demo/demo.py --runtime $(RUNTIME)
@@ -23,6 +23,12 @@ test-quick: $(VENV)/ready  ## run the tests that need no PyTorch
 
 lint: $(VENV)/ready  ## check the project's own code
 	$(RUN) -m ruff check
+
+coverage: $(VENV)/ready  ## take a tiny model of every architecture through the template (ONLY="vit swin" for some); writes docs/coverage.md
+	$(RUN) benchmarks/coverage.py --tao-source auto $(if $(ONLY),--only $(ONLY))
+
+throughput: $(VENV)/ready  ## measure the generated ViT against the Hugging Face model, on the GPU if there is one
+	$(RUN) benchmarks/throughput.py
 
 benchmark: $(VENV)/ready  ## measure the inspection against the hand procedure, and the rendering
 	$(RUN) benchmarks/inspection.py

@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py [--batch N] [--rounds N] [--precision fp32|bf16]
 
-Runs with an interpreter that has torch, transformers and timm, on the GPU where there is one, else on the CPU. TAO's
+Runs with an interpreter that has torch, transformers and timm (else the local runtime's), on the GPU where there is one, else on the CPU. TAO's
 base classes come from PYTHONPATH when a clone is there, else from the stand-in. Both models have the same weights;
 their turns alternate, and the median of the rounds' ratios counts.
 """
@@ -10,6 +10,7 @@ their turns alternate, and the median of the rounds' ratios counts.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -22,7 +23,13 @@ warnings.simplefilter("ignore")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "hooks" / "tao_hf" / "inside"), str(ROOT), str(ROOT / "hooks")]
 
-import torch  # noqa: E402
+try:
+    import torch
+except ImportError:  # the local runtime has it
+    from tao_hf.runtime import get_runtime
+
+    runtime = get_runtime("local")
+    os.execv(runtime.python, [str(runtime.python), *sys.argv])  # noqa: S606 - this script again
 
 CLASSES, SIZE = 1000, [224, 224]
 GOAL = 1.0
