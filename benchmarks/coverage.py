@@ -176,7 +176,7 @@ def _passed_over(results: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    return " ".join(text.replace(f"{BUILD}/", "").replace("|", "\\|").split())
 
 
 def _outcomes(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> dict[str, str]:
