@@ -42,9 +42,7 @@ def on_meta(cls: Any, config: Any) -> Any:
         with torch.device("meta"):
             return cls(config).eval()
     except ImportError as error:
-        raise ProbeError(
-            "bad_config", f"{cls.__name__} needs a library that is not installed here ({first_line(error)})."
-        ) from error
+        raise ProbeError("bad_config", f"{first_line(error).partition('. ')[0]}.") from error
     except Exception as error:
         raise ProbeError(
             "bad_config",
