@@ -165,6 +165,8 @@ def _processor(source: Source, notes: list[str]) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if source.size:  # timm's, with every value checked
+                return transformers.TimmWrapperImageProcessor(source.preprocessor["pretrained_cfg"])
             return AutoImageProcessor.from_pretrained(
                 source.folder, trust_remote_code=False, local_files_only=True, **backend
             )

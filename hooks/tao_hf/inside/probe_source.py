@@ -23,7 +23,7 @@ class Source:
         preprocessor: the image processor's dict, None when the model has none.
         format: "safetensors", "pytorch" or "none".
         tensors: {name: {"shape", "dtype"}}; empty unless safetensors.
-        size: [height, width] in pixels where they are not in the config under a usual name.
+        size: [height, width] in pixels where the preprocessing is timm's, None otherwise.
     """
 
     folder: Path

@@ -46,7 +46,8 @@ def adapted(source: Source) -> Source:
     if "model_type" not in raw and "pretrained_cfg" not in raw:
         if "architecture" in raw:
             raise ProbeError(
-                "bad_config", "config.json has no pretrained_cfg, as only an old timm wrote it; save it with a newer one."
+                "bad_config",
+                "config.json has no pretrained_cfg, as only an old timm wrote it; save it with a newer one.",
             )
         return source
     arguments, classes = _arguments(raw)
@@ -82,7 +83,8 @@ def build(config: dict[str, Any]) -> Any:
         return TimmWrapperConfig.from_dict(dict(config))
     except Exception as error:
         raise ProbeError(
-            "bad_config", f"transformers cannot read config.json ({first_line(error, 160)}); repair or re-save the model."
+            "bad_config",
+            f"transformers cannot read config.json ({first_line(error, 160)}); repair or re-save the model.",
         ) from error
 
 
@@ -134,10 +136,12 @@ def _arguments(raw: dict[str, Any]) -> tuple[dict[str, Any], int]:
         raise ProbeError("bad_config", f"model_args in config.json is {_shown(arguments)} and not a JSON object.")
     arguments = dict(arguments or {})
     classes = raw.get("num_classes")
+    if not _whole(classes) or not 0 <= classes <= _MAX_CLASSES:
+        raise ProbeError("bad_config", f"num_classes in config.json is {_shown(classes)}; repair it.")
     repeated = arguments.pop("num_classes", classes)  # timm repeats it there, transformers wants it once
-    if not _whole(classes) or not 0 <= classes <= _MAX_CLASSES or repeated != classes:
+    if repeated != classes:
         raise ProbeError(
-            "bad_config", f"num_classes in config.json is {_shown(classes)}, in model_args {_shown(repeated)}; repair it."
+            "bad_config", f"num_classes is {classes} and in model_args {_shown(repeated)}; repair config.json."
         )
     if classes == 0:
         raise ProbeError(
@@ -180,21 +184,25 @@ def _label_names(given: Any, classes: int) -> list[str]:
     if given in (None, [], {}) or given == [f"LABEL_{number}" for number in range(classes)]:
         return []
     if not isinstance(given, list) or len(given) != classes or not all(isinstance(name, str) for name in given):
-        raise ProbeError("bad_labels", f"label_names in config.json does not hold one name for each of {classes} classes.")
+        raise ProbeError(
+            "bad_labels", f"label_names in config.json does not hold one name for each of {classes} classes."
+        )
     return given
 
 
 def _preprocessor(given: Any) -> tuple[dict[str, Any], list[int]]:
-    """Return timm's preprocessing for evaluation as an image processor of transformers spells it, and the input size."""
+    """Return timm's preprocessing for evaluation as transformers spells it, with what was read, and the input size."""
     if not isinstance(given, dict):
         raise ProbeError("bad_config", f"pretrained_cfg in config.json is {_shown(given)} and not a JSON object.")
     written = given.get("input_size")
     size = _SIZE if written is None else written
     if not isinstance(size, list) or len(size) != 3 or not _whole(size[0]) or not 0 < size[0] <= 1024:
-        raise ProbeError("bad_image_size", f"input_size in pretrained_cfg is {_shown(size)} and not channels and a size.")
+        raise ProbeError(
+            "bad_image_size", f"input_size in pretrained_cfg is {_shown(size)} and not channels and a size."
+        )
     height, width = pair(size, "input_size in pretrained_cfg")
     mode = _one_of(given, "crop_mode", _CROP_MODES, "center")
-    resample = _RESAMPLE[_one_of(given, "interpolation", tuple(_RESAMPLE), "bicubic")]
+    interpolation = _one_of(given, "interpolation", tuple(_RESAMPLE), "bicubic")
     part = given.get("crop_pct") or _CROP_PCT
     if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0.01 <= part <= 1:
         raise ProbeError("bad_config", f"crop_pct in pretrained_cfg is {_shown(part)}; it must be a number up to 1.")
@@ -210,12 +218,20 @@ def _preprocessor(given: Any) -> tuple[dict[str, Any], list[int]]:
         "do_center_crop": keeps_shape or scaled != {"height": height, "width": width},
         "crop_size": {"height": height, "width": width},
         "crop_rounding": "even",
-        "resample": resample,
+        "resample": _RESAMPLE[interpolation],
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": mean,
         "image_std": std,
+        "pretrained_cfg": {
+            "input_size": size,
+            "interpolation": interpolation,
+            "crop_pct": part,
+            "crop_mode": mode,
+            "mean": mean,
+            "std": std,
+        },
     }, [height, width]
 
 
