@@ -75,27 +75,34 @@ class Subject:
         """Return random RGB images (N, C, H, W), the same ones for a size every time."""
         return torch.randn(BATCH, self.findings["channels"], *size, generator=torch.Generator().manual_seed(1))
 
-    def run(self, images: Any) -> Any:
-        """Return the logits of RGB images."""
+    def run(self, images: Any, model: Any = None) -> Any:
+        """Return the logits of RGB images, by another model than the subject's own if there is one."""
         kwargs = {}
         if self._interpolates and list(images.shape[-2:]) != self.size:
             kwargs["interpolate_pos_encoding"] = True
         if self.findings["preprocess"].get("channel_order") == "BGR":
             images = images.flip(1)
-        return self.model(pixel_values=images, return_dict=True, **kwargs)[self.findings["output"]]
+        return (model or self.model)(pixel_values=images, return_dict=True, **kwargs)[self.findings["output"]]
 
     def logits(self, size: list[int]) -> Any:
         """Return the logits of the images of a size."""
         if tuple(size) not in self._logits:
             with torch.no_grad():
-                self._logits[tuple(size)] = self.run(self.images(size))
+                self._logits[tuple(size)] = self.run(self.images(size), self._fresh() if self._logits else None)
         return self._logits[tuple(size)]
+
+    def _fresh(self) -> Any:
+        """Return the model as it was before it ran: some architectures adapt to the first size that they see."""
+        with _Uninitialized():
+            model = type(self.model)(self.config)
+        model.load_state_dict(self.model.state_dict())
+        return model.eval()
 
     def _find_other_size(self) -> list[int] | None:
         """Return a size that the model takes besides its own: not square, else square; None when neither works."""
         patch = self.findings.get("patch_size") or 1
-        step = math.lcm(32, patch) if patch < 32 else patch
         height, width = self.size
+        step = 32 if height % patch or width % patch else math.lcm(32, patch)
         for size in ([height + step, width + 2 * step], [height + 64, width + 64]):
             try:
                 if self.logits(size).shape == self.logits(self.size).shape:
