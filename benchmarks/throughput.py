@@ -2,9 +2,9 @@
 
     python benchmarks/throughput.py [--batch N] [--rounds N] [--precision fp32|bf16]
 
-Runs with an interpreter that has torch, transformers and timm, else with the local runtime's, and on the GPU where there
-is one, else on the CPU. TAO's base classes come from PYTHONPATH when a clone is there, else from the stand-in. Both models have the same weights;
-their turns alternate, and the median of the rounds' ratios counts.
+Runs with an interpreter that has torch, transformers and timm, else with the local runtime's; on the GPU where there is
+one, else on the CPU. TAO's base classes come from PYTHONPATH when a clone is there, else from the stand-in. Both models
+have the same weights; their turns alternate, and the median of the rounds' ratios counts.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from families.common import activation
-from families.network import Name, Network
+from families.network import Network
 from families.vit_rules import TAO, TIMM, block_rules, network, sizes
 
 MODEL_TYPES = ("clip", "metaclip_2", "siglip")

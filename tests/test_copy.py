@@ -170,7 +170,8 @@ def test_two_models_side_by_side(own_copy: Path, runtime_python: Path, tmp_path:
 def test_failing_tests_leave_everything_in_place(own_copy: Path) -> None:  # noqa: F811
     workdir = own_copy
     backbone = workdir / f"tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{MODEL}.py"
-    backbone.write_text(backbone.read_text(encoding="utf-8").replace("super().__init__(", "super().no_such_method("), encoding="utf-8")
+    broken = backbone.read_text(encoding="utf-8").replace("super().__init__(", "super().no_such_method(")
+    backbone.write_text(broken, encoding="utf-8")
     kept = backbone.read_text(encoding="utf-8")
     tested = subprocess.run(
         ["./tao-hf", "test", MODEL], cwd=workdir, capture_output=True, text=True, check=False

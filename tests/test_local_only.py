@@ -75,8 +75,8 @@ def test_the_templates_own_code() -> None:
     assert len(files) > 200
     rooms = {name.partition("/")[0] for name in files}
     assert rooms >= {
-        ".ci", "Makefile", "copier.yml", "demo", "exporters", "extensions", "families", "hooks", "standins", "strategies",
-        "tasks", "template",
+        ".ci", "Makefile", "copier.yml", "demo", "exporters", "extensions", "families", "hooks", "standins",
+        "strategies", "tasks", "template",
     }  # fmt: skip
     assert unjustified([finding for name, text in files.items() for finding in findings(name, text)]) == []
 

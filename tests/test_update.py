@@ -338,7 +338,7 @@ def test_answers_that_cannot_change_are_refused_and_nothing_happens(workdir: Pat
 def test_answers_without_a_proof_are_refused(workdir: Path) -> None:
     """They are from 0.2.0, which had one strategy and measured nothing."""
     found = {name: value for name, value in answers(workdir).items() if name != "proofs"}
-    with pytest.raises(UserError, match=r"did not prove the backbone: run copier copy .* merges like an update\. Nothing"):
+    with pytest.raises(UserError, match=r"did not prove the backbone: run copier copy .* like an update\. Nothing"):
         check_values(found)
 
 

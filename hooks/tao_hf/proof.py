@@ -139,8 +139,8 @@ def size_problem(proofs: Mapping[str, Any], strategy: str, native: Sequence[int]
     if list(size) == list(native) or proofs["plans"][strategy]["other_size"]:
         return None
     return (
-        f"image_size must be {native[0]} x {native[1]} pixels for this model with strategy={strategy}: at another size it "
-        "does not run, or does not give the Hugging Face model's numbers."
+        f"image_size must be {native[0]} x {native[1]} pixels for this model with strategy={strategy}: at another size "
+        "it does not run, or does not give the Hugging Face model's numbers."
     )
 
 

@@ -209,8 +209,8 @@ def _proof_sentence(report: dict[str, Any]) -> str:
     sizes = " and ".join("x".join(map(str, size)) for size in found["sizes"])
     where = "" if found["against"] == "tao-pytorch" else f" (on the stand-in: {found['against']})"
     return (
-        f"strategy {report['strategy']}, with {found['weights']} weights: its logits differ from the Hugging Face model's "
-        f"by at most {found['difference']:.1e} of the largest, at {sizes} pixels{where}"
+        f"strategy {report['strategy']}, with {found['weights']} weights: its logits differ from the Hugging Face "
+        f"model's by at most {found['difference']:.1e} of the largest, at {sizes} pixels{where}"
     )
 
 
