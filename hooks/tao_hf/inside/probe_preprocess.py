@@ -38,7 +38,7 @@ class Recipe:
     """How to preprocess: `resize`, `crop` and `interpolation` as in the findings; mean and std for input in 0..1."""
 
     def __init__(self, resize: dict | None, crop: dict | None, interpolation: str, crop_rounding: str) -> None:
-        """Start with no normalisation; half a pixel left of a crop's margin goes "down", or to the "even" side."""
+        """Start with no normalisation; half a pixel of a crop's margin goes "down" or to the "even" side."""
         self.resize, self.crop, self.interpolation, self.crop_rounding = resize, crop, interpolation, crop_rounding
         self.mean: list[float] = []
         self.std: list[float] = []
@@ -367,7 +367,8 @@ def _center_crop(array: Any, height: int, width: int, rounding: str) -> Any:
     have_h, have_w = array.shape[:2]
     pad_h, pad_w = max(height - have_h, 0), max(width - have_w, 0)
     if pad_h or pad_w:
-        top, left = (pad_h + 1) // 2, (pad_w + 1) // 2
+        more = 0 if rounding == "even" else 1
+        top, left = (pad_h + more) // 2, (pad_w + more) // 2
         array = numpy.pad(array, ((top, pad_h - top), (left, pad_w - left), (0, 0)))
         have_h, have_w = array.shape[:2]
     half = (lambda margin: round(margin / 2)) if rounding == "even" else (lambda margin: margin // 2)

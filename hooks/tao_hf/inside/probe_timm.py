@@ -204,8 +204,8 @@ def _preprocessor(given: Any) -> tuple[dict[str, Any], list[int]]:
     mode = _one_of(given, "crop_mode", _CROP_MODES, "center")
     interpolation = _one_of(given, "interpolation", tuple(_RESAMPLE), "bicubic")
     part = given.get("crop_pct") or _CROP_PCT
-    if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0.01 <= part <= 1:
-        raise ProbeError("bad_config", f"crop_pct in pretrained_cfg is {_shown(part)}; it must be a number up to 1.")
+    if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0.01 <= part <= 2:
+        raise ProbeError("bad_config", f"crop_pct in pretrained_cfg is {_shown(part)}; it must be a number up to 2.")
     mean = _per_channel(given, "mean", size[0], _MEAN)
     std = _per_channel(given, "std", size[0], _STD)
     if min(std) <= 0:
