@@ -55,6 +55,7 @@ PLAN: dict[str, Any] = {
             "prefix": 1,
             "suffix": 0,
             "nested": 0,
+            "up": False,
         }
     ],
     "norms": False,

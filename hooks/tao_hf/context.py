@@ -45,7 +45,8 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
 
     Returns:
         ``resize`` with its ``mode`` (``exact``, ``shortest_edge`` or ``none``) and ``size`` in pixels (height and
-        width, one length, or nothing), scaled like the input; ``center_crop``; ``interpolation``, ``mean``, ``std``.
+        width, one length, or nothing), scaled like the input; ``center_crop``; ``crop_rounding`` of half a pixel (``down``
+        or ``even``); ``interpolation``, ``mean``, ``std``.
     """
     order = -1 if preprocess.get("channel_order") == "BGR" else 1  # images stay RGB; the backbone turns them around
     resize = preprocess["resize"] or {"mode": "none"}
@@ -59,6 +60,7 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
     return {
         "resize": {"mode": mode, "size": size},
         "center_crop": mode != "exact" or size != [height, width],  # what may have another size must be cropped
+        "crop_rounding": preprocess.get("crop_rounding", "down"),
         "interpolation": preprocess["interpolation"],
         "mean": preprocess["mean"][::order],
         "std": preprocess["std"][::order],

@@ -1,0 +1,127 @@
+"""Every architecture that transformers maps to image classification: proven, or refused for what it is; none crashes."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from copy_fixtures import ROOT, copier_copy
+from repo_fixtures import real_tao_pytorch, with_tao_pytorch
+
+pytestmark = [pytest.mark.runtime, pytest.mark.slow]
+
+TOLERANCE = 1e-4
+GOAL = 40  # of the 42 that transformers 5.23 has; later versions have more
+REAL_REUSE = {
+    "vit", "deit", "dinov2", "swin", "resnet", "convnext", "convnextv2", "hiera", "segformer",
+}  # fmt: skip
+TIMM = {
+    "beit", "regnet", "efficientnet", "mobilenet_v2", "levit", "poolformer", "mobilevit", "swinv2", "focalnet", "bit",
+    "swiftformer",
+}  # fmt: skip
+REFUSED = {"dinat", "imagegpt", "shieldgemma2", "siglip2"}
+HANDFUL = (
+    "beit", "convnext", "deit_with_teacher", "dinov2", "efficientnet", "hiera", "mobilevit", "perceiver_conv", "pvt",
+    "resnet_odd", "segformer", "swin", "timm_wrapper", "vit_grayscale", "vit_two_classes", "vit_wide",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def real_clone() -> Path | None:
+    """Return a clone of tao-pytorch, None where none can be had."""
+    return real_tao_pytorch()
+
+
+@pytest.fixture(scope="module")
+def proven(runtime_python: Path, real_clone: Path | None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what tests/coverage_cases.py wrote."""
+    folder = tmp_path_factory.mktemp("coverage")
+    tao_pytorch = real_clone or ROOT / "standins" / "tao_pytorch"
+    command = [str(runtime_python), "-W", "ignore", str(ROOT / "tests" / "coverage_cases.py"), str(ROOT)]
+    done = subprocess.run(
+        [*command, str(folder / "models"), str(folder / "results.json")],
+        env={**os.environ, "PYTHONPATH": str(tao_pytorch), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+def strategies(proven: dict[str, Any]) -> dict[str, str]:
+    """Return the strategy that each proven architecture gets; the first model of an architecture counts."""
+    found: dict[str, str] = {}
+    for result in proven["results"].values():
+        if result.get("plans"):
+            found.setdefault(result["model_type"], next(iter(result["plans"])))
+    return found
+
+
+def test_none_crashes_and_none_is_forgotten(proven: dict[str, Any]) -> None:
+    assert proven["missing"] == []
+    assert {name: result["crashed"] for name, result in proven["results"].items() if "crashed" in result} == {}
+
+
+def test_every_architecture_is_proven_or_refused(proven: dict[str, Any]) -> None:
+    refused = {result["model_type"] for result in proven["results"].values() if "refused" in result}
+    assert refused == REFUSED & set(proven["mapped"])
+    left = {name: result["tried"] for name, result in proven["results"].items() if result.get("plans") == {}}
+    assert left == {}
+    assert len(strategies(proven).keys() | refused) >= min(GOAL, len(proven["mapped"]))
+
+
+def test_all_figures_are_within_the_tolerance(proven: dict[str, Any]) -> None:
+    figures = {
+        name: entry["difference"]
+        for name, result in proven["results"].items()
+        for entry in result.get("tried", {}).values()
+        if entry["passed"]
+    }
+    assert len(figures) >= GOAL and max(figures.values()) <= TOLERANCE
+
+
+def test_strategies_are_the_expected_ones(proven: dict[str, Any], real_clone: Path | None) -> None:
+    found = strategies(proven)
+    assert {name: found[name] for name in TIMM} == dict.fromkeys(TIMM, "timm")
+    reuse = REAL_REUSE if real_clone else {"vit", "resnet"}  # the stand-in carries these two
+    assert {name: found[name] for name in reuse} == dict.fromkeys(reuse, "reuse")
+
+
+def test_hierarchical_networks_have_maps_at_four_strides(proven: dict[str, Any]) -> None:
+    for name in ("resnet", "swin", "convnext", "efficientnet", "regnet", "segformer", "pvt", "hiera"):
+        plan = next(iter(proven["results"][name]["plans"].values()))
+        assert [tap["stride"] for tap in plan["taps"]] == [4, 8, 16, 32], name
+        widths = [tap["channels"] for tap in plan["taps"]]
+        assert widths == sorted(widths), name
+        assert len(plan["stages"]) >= 2 and plan["feature_dim"] > 0, name
+
+
+def todays(names: Sequence[str], count: int) -> list[str]:
+    """Return a few of the names, others every day."""
+    start = datetime.date.today().toordinal() * count
+    return [names[(start + place) % len(names)] for place in range(count)]
+
+
+@pytest.mark.parametrize("name", todays(HANDFUL, 2))
+def test_one_of_them_becomes_a_tao_model(
+    name: str, runtime_python: Path, real_clone: Path | None, tmp_path: Path
+) -> None:
+    """The generated tests train it, convert a checkpoint, export it and compare with ONNX Runtime."""
+    make = [str(runtime_python), "-W", "ignore", str(ROOT / "tests" / "tiny_classifiers.py"), str(tmp_path), name]
+    subprocess.run(make, check=True, capture_output=True)
+    workdir = tmp_path / "workdir"
+    source: dict[str, Any] = {"tao_source": "embedded"}
+    if real_clone:
+        source = {"tao_source": "auto", "base_branch": with_tao_pytorch(workdir, real_clone)}
+    done = copier_copy(workdir, tmp_path / name, model_name="tiny", run_tests="quick", **source)
+    assert done.returncode == 0, done.stdout[-4000:]
+    report = json.loads((workdir / ".tao-hf/tiny/report.json").read_text(encoding="utf-8"))
+    assert report["proof"]["difference"] <= TOLERANCE
+    assert {step["status"] for step in report["steps"] if step["id"] in ("consistency", "18", "19", "20")} == {"passed"}
