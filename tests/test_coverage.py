@@ -1,4 +1,4 @@
-"""Every architecture that transformers maps to image classification: proven, or refused for what it is; none crashes."""
+"""Every architecture that transformers maps to image classification: proven or refused for what it is, no crash."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
 
     Returns:
         ``resize`` with its ``mode`` (``exact``, ``shortest_edge`` or ``none``) and ``size`` in pixels (height and
-        width, one length, or nothing), scaled like the input; ``center_crop``; ``crop_rounding`` of half a pixel (``down``
-        or ``even``); ``interpolation``, ``mean``, ``std``.
+        width, one length, or nothing), scaled like the input; ``center_crop``; ``crop_rounding`` of half a
+        pixel (``down`` or ``even``); ``interpolation``, ``mean``, ``std``.
     """
     order = -1 if preprocess.get("channel_order") == "BGR" else 1  # images stay RGB; the backbone turns them around
     resize = preprocess["resize"] or {"mode": "none"}

@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -53,25 +52,22 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
             ``weights`` (a directory with the model's own, or None).
 
     Returns:
-        ``tried``: by strategy, {"passed", "reason", "difference", "sizes", "seconds"}; ``plans``: what the one that
+        ``tried``: by strategy, {"passed", "reason", "difference", "sizes"}; ``plans``: what the one that
         passed is rendered from; ``weights``: "own" or "random"; ``against``: "tao-pytorch", or why it was the stand-in.
     """
     import prove_model
 
-    started = time.monotonic()
     _say("importing TAO's backbones")
     against = _find_tao(root)
     subject, tried, plans = None, {}, {}
     for strategy in request["strategies"]:
         _say(f"proving strategy {strategy}")
-        begun = time.monotonic()
         try:
             subject = subject or prove_model.Subject(request["findings"], request["weights"])
             plans[strategy], figures = prove_model.prove_strategy(root, strategy, subject, request["registered"])
             tried[strategy] = {"passed": True, "reason": None, **figures}
         except FellThrough as reason:
             tried[strategy] = {"passed": False, "reason": str(reason), "difference": None, "sizes": []}
-        tried[strategy]["seconds"] = round(time.monotonic() - begun, 2)
         if plans:
             break
     return {
@@ -79,7 +75,6 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
         "plans": plans,
         "weights": "own" if subject and subject.has_own_weights else "random",
         "against": against,
-        "seconds": round(time.monotonic() - started, 2),
     }
 
 
