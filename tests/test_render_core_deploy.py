@@ -305,3 +305,11 @@ def test_linters_find_nothing(run: Callable[..., str], workdir: Path) -> None:
     assert run("-m", "flake8", "--max-line-length", "120", *paths) == ""
     assert run("-m", "pydocstyle", *paths) == ""
     run("-m", "pylint", "--errors-only", *paths, cwd=workdir / "tao-deploy")
+
+
+@pytest.mark.parametrize("model_name", ["vit", "vit_base_patch16_224_in21k_finetuned"])
+def test_no_line_is_too_long_for_the_lint(model_name: str, tmp_path: Path) -> None:
+    names = classifier_context(model_name=model_name)
+    files = [file for repo in ("tao-core", "tao-pytorch", "tao-deploy") for file in render(repo, names, tmp_path / repo)]
+    lines = [(file.name, line) for file in files if file.suffix == ".py" for line in file.read_text().splitlines()]
+    assert [line for line in lines if len(line[1]) > 120 and not line[1].endswith("  # noqa: E501")] == []
