@@ -17,7 +17,7 @@ self.head = nn.Linear(self.head_hidden_size, num_classes)"""
 _METHODS = '''\
 def pool(self, x, pool_type=None):
     """Return the class token and the mean of the patches, one after the other."""
-    return torch.cat([x[:, 0], x[:, self.num_prefix_tokens:].mean(dim=1)], dim=1)'''
+    return torch.cat([x[:, 0], x[:, -self.patch_embed.num_patches:].mean(dim=1)], dim=1)'''
 
 # Registers have no position embeddings. TAO's DINOV2 has them after the patches; before them, patches are the last
 # tokens in both.

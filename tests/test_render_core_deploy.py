@@ -310,6 +310,7 @@ def test_linters_find_nothing(run: Callable[..., str], workdir: Path) -> None:
 @pytest.mark.parametrize("model_name", ["vit", "vit_base_patch16_224_in21k_finetuned"])
 def test_no_line_is_too_long_for_the_lint(model_name: str, tmp_path: Path) -> None:
     names = classifier_context(model_name=model_name)
-    files = [file for repo in ("tao-core", "tao-pytorch", "tao-deploy") for file in render(repo, names, tmp_path / repo)]
-    lines = [(file.name, line) for file in files if file.suffix == ".py" for line in file.read_text().splitlines()]
+    repos = ("tao-core", "tao-pytorch", "tao-deploy")
+    files = [file for repo in repos for file in render(repo, names, tmp_path / repo) if file.suffix == ".py"]
+    lines = [(file.name, line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     assert [line for line in lines if len(line[1]) > 120 and not line[1].endswith("  # noqa: E501")] == []
