@@ -23,7 +23,7 @@ RULES = (
 
 # The base class averages feature maps before it normalizes them.
 _HEAD = """\
-self.norm = self.head.norm
+self.norm = self.get_submodule("head.norm")
 self.head = ClassifierHead(self.num_features, num_classes)"""
 _FORWARD = '''\
 def forward_features(self, x):

@@ -14,8 +14,8 @@ _PARTS = {"output": "attention.output.dense", "fc1": "intermediate.dense", "fc2"
 
 # The base class fits the windows to every image size, side by side.
 _WINDOWS = """\
-# Windows are square and stay as the native image size makes them: where its feature map, of as many rows as listed
-# here, is no higher than a window, it is one window, and nothing is shifted. The mask counts twice.
+# Windows are square and stay as the native image size makes them: where its feature map, of as many rows as
+# listed here, is no higher than a window, it is one window, and nothing is shifted. The mask counts twice.
 for stage, rows in zip(self.layers, {rows}):
     window = min(rows, kwargs["window_size"])
     for block in stage.blocks:
