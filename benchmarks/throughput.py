@@ -88,6 +88,7 @@ def _models() -> tuple[Any, dict[str, Any]]:
         "num_labels": CLASSES,
         "patch_size": 16,
         "preprocess": {},
+        "output": "logits",
     }
     subject = prove_model.Subject(findings)
     backbones = {}
