@@ -159,23 +159,22 @@ def prove_strategy(
         plan["bgr_stem"] = _first_convolution(_built(files, subject, subject.size))
         files = Files(root, strategy, plan, subject.findings)
     native = _built(files, subject, subject.size)
-    state, unused, kept = _converted(files, subject, native)
-    differences = {tuple(subject.size): _difference(native, state, kept, subject, subject.size)}
+    state, _, kept = _converted(files, subject, native)
+    worst = _difference(native, state, kept, subject, subject.size)
+    if not worst <= TOLERANCE:
+        raise FellThrough(f"its logits differ from the Hugging Face model's by {worst:.1e} of the largest")
+    differences = {tuple(subject.size): worst}
     if subject.other_size:
         try:
             other = _built(files, subject, subject.other_size)
             differences[tuple(subject.other_size)] = _difference(other, state, kept, subject, subject.other_size)
         except FellThrough:
             differences[tuple(subject.other_size)] = math.inf
-    worst = differences[tuple(subject.size)]
-    if not worst <= TOLERANCE:
-        raise FellThrough(f"its logits differ from the Hugging Face model's by {worst:.1e} of the largest")
     held = [list(size) for size, difference in differences.items() if difference <= TOLERANCE]
     plan.update(_measured(files, native, subject, strategy))
     if network:
         plan["variants"] += _variants(files, network, plan, subject.size)
     plan["other_size"] = subject.other_size if subject.other_size in held else None
-    plan["unused"], plan["kept"] = len(unused), len(kept)
     plan["onnx"] = _exported(root, strategy, subject, registered)
     return plan, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
 
