@@ -141,10 +141,18 @@ def render(repo: str, names: dict[str, Any], destination: Path) -> list[Path]:
     env = environment()
     source = INCOMING / repo
     written = []
+    templates = {}
     for template in sorted(source.rglob("*.jinja")):
-        name = env.from_string(str(template.relative_to(source))).render(names).removesuffix(".jinja")
+        name = env.from_string(str(template.relative_to(source)).removesuffix(".jinja")).render(names)
+        if not name.endswith("/"):
+            templates[name] = template.relative_to(ROOT).as_posix()
+    for extra in names["extra_files"]:
+        owner, _, name = extra["path"].partition("/")
+        if owner == repo:
+            templates[name] = extra["partial"]
+    for name, template in sorted(templates.items()):
         target = destination / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(env.get_template(template.relative_to(ROOT).as_posix()).render(names), encoding="utf-8")
+        target.write_text(env.get_template(template).render(names), encoding="utf-8")
         written.append(target)
     return written

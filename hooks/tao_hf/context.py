@@ -13,6 +13,14 @@ from tao_hf import proof
 from tao_hf.errors import UserError
 from tao_hf.rendering import pascal_case
 
+# Where a room's parts belong.
+_PARTS = {
+    "core": "tao-core/nvidia_tao_core/config",
+    "pytorch": "tao-pytorch/nvidia_tao_pytorch/cv",
+    "deploy": "tao-deploy/nvidia_tao_deploy/cv",
+}
+# What the tests of a model must know of its task.
+_OF_TASK = ("network", "rows_per_image", "data_files", "data_settings", "shared_settings")
 NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "proofs", "branch_name")
 
 
@@ -34,7 +42,9 @@ def height_and_width(image_size: Any) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: int, width: int) -> dict[str, Any]:
+def adapt_preprocess(
+    preprocess: Mapping[str, Any], native: list[int], height: int, width: int, exact: bool = False
+) -> dict[str, Any]:
     """Return the preprocessing for another input size than the model's own.
 
     Args:
@@ -42,6 +52,8 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
         native: The model's own height and width in pixels.
         height: Answered height in pixels.
         width: Answered width in pixels.
+        exact: Resize to the input size, whatever the model's own recipe is: what is not resized so cannot be placed
+            in the picture again.
 
     Returns:
         ``resize`` with its ``mode`` (``exact``, ``shortest_edge`` or ``none``) and ``size`` in pixels (height and
@@ -50,8 +62,10 @@ def adapt_preprocess(preprocess: Mapping[str, Any], native: list[int], height: i
     """
     order = -1 if preprocess.get("channel_order") == "BGR" else 1  # images stay RGB; the backbone turns them around
     resize = preprocess["resize"] or {"mode": "none"}
-    mode = resize["mode"]
-    if mode == "exact":
+    mode = "exact" if exact else resize["mode"]
+    if exact:
+        size = [height, width]
+    elif mode == "exact":
         size = [round(resize["height"] * height / native[0]), round(resize["width"] * width / native[1])]
     elif mode == "shortest_edge":
         size = [max(1, round(resize["size"] * min(height, width) / min(native)))]
@@ -72,9 +86,9 @@ def backbone_module(model_name: str) -> str:
     return f"hf_{model_name}"
 
 
-def backbone_file(model_name: str) -> str:
-    """Return the name of the file of `backbone_module`."""
-    return f"{backbone_module(model_name)}.py"
+def backbone_file(root: Path, task_type: str, model_name: str) -> str:
+    """Return the name of the file of `backbone_module`, "" for a task whose network is not made of a backbone."""
+    return f"{backbone_module(model_name)}.py" if task(root, task_type)["network"] == "backbone" else ""
 
 
 def backbone_widths(model_name: str, backbone: Mapping[str, Any]) -> dict[str, int]:
@@ -84,24 +98,47 @@ def backbone_widths(model_name: str, backbone: Mapping[str, Any]) -> dict[str, i
 
 
 @cache
-def generated_files(root: Path, model_name: str) -> tuple[str, ...]:
-    """Return the files of a model in the repositories, relative to the working directory."""
-    names = {"{{model_name}}": model_name, "{{backbone_file}}": backbone_file(model_name)}
-    incoming = root / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
-    files = []
-    for path in sorted(incoming.glob("*/**/*.jinja")):
-        relative = path.relative_to(incoming).as_posix()
-        for name, value in names.items():
-            relative = relative.replace(name, value)
-        files.append(relative.removesuffix(".jinja"))
-    return tuple(files)
+def task(root: Path, task_type: str) -> dict[str, Any] | None:
+    """Return what ``task.yml`` of a task type's room says, `None` when there is no such room."""
+    file = root / "tasks" / task_room(task_type) / "task.yml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def extra_files(root: Path, task_type: str, model_name: str) -> list[dict[str, str]]:
+    """Return the files that not every task has: what lies in ``files/`` of the task's room and of its network's.
+
+    Returns:
+        For each, its ``path`` in the working directory and the ``partial`` that it is rendered from.
+    """
+    rooms = (f"tasks/{task_room(task_type)}", f"networks/{task(root, task_type)['network']}")
+    found = []
+    for room in rooms:
+        for part, folder in _PARTS.items():
+            files = root / room / part / "files"
+            for path in sorted(files.rglob("*.jinja")):
+                relative = path.relative_to(files).as_posix().removesuffix(".jinja")
+                found.append(
+                    {
+                        "path": f"{folder}/{model_name}/{relative}",
+                        "partial": path.relative_to(root).as_posix(),
+                    }
+                )
+    return found
 
 
 @cache
-def _task(root: Path, room: str) -> dict[str, Any] | None:
-    """Return what ``task.yml`` of a room says, `None` when there is no such room."""
-    file = root / "tasks" / room / "task.yml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, ...]:
+    """Return the files of a model in the repositories, relative to the working directory."""
+    names = {"{{model_name}}": model_name, "{{backbone_file}}": backbone_file(root, task_type, model_name)}
+    incoming = root / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
+    files = [extra["path"] for extra in extra_files(root, task_type, model_name)]
+    for path in incoming.glob("*/**/*.jinja"):
+        relative = path.relative_to(incoming).as_posix().removesuffix(".jinja")
+        for name, value in names.items():
+            relative = relative.replace(name, value)
+        if not relative.endswith("/"):  # Copier leaves out files without a name
+            files.append(relative)
+    return tuple(sorted(files))
 
 
 def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,41 +152,52 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     findings = answers["findings"]
     model_name = answers["model_name"]
-    room = task_room(answers["task_type"])
+    about = task(root, answers["task_type"])
+    if about is None:
+        return {}
     try:
         strategy = proof.settled(answers["proofs"], answers["strategy"])
     except UserError:
         return {}  # an answer still to be refused
-    backbone = answers["proofs"]["plans"][strategy]
-    task = _task(root, room)
-    if task is None:
-        return {}
+    plan = answers["proofs"]["plans"][strategy]
     try:
         height, width = height_and_width(answers["image_size"])
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
     names = {
-        "task_room": room,
+        "task_room": task_room(answers["task_type"]),
+        "network_room": about["network"],
         "strategy_room": strategy,
-        "backbone": backbone,
+        "plan": plan,
         "class_name": pascal_case(model_name),
         "height": height,
         "width": width,
         "channels": findings["channels"],
-        "feature_dim": backbone["feature_dim"],
         "bgr": findings["preprocess"].get("channel_order") == "BGR",
         "model_class": findings["model_class"],
         "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
-        "pre": adapt_preprocess(findings["preprocess"], findings["image_size"], height, width),
-        "exporter": backbone["onnx"]["exporter"],
-        "opset": backbone["onnx"]["opset"],
-        "onnx_inputs": task["onnx_inputs"],
-        "onnx_outputs": task["onnx_outputs"],
-        "backbone_type": model_name,
-        "backbone_widths": backbone_widths(model_name, backbone),
-        "backbone_module": backbone_module(model_name),
-        "backbone_file": backbone_file(model_name),
+        "pre": adapt_preprocess(
+            findings["preprocess"], findings["image_size"], height, width, exact=about["resize"] == "exact"
+        ),
+        "optim": about["optim"],
+        "exporter": plan["onnx"]["exporter"],
+        "opset": plan["onnx"]["opset"],
+        "onnx_inputs": about["onnx_inputs"],
+        "onnx_outputs": about["onnx_outputs"],
+        "backbone_file": backbone_file(root, answers["task_type"], model_name),
+        "extra_files": extra_files(root, answers["task_type"], model_name),
     }
+    registered = {"module": None, "names": []}
+    if about["network"] == "backbone":
+        widths = backbone_widths(model_name, plan)
+        registered = {"module": backbone_module(model_name), "names": list(widths)}
+        names |= {
+            "backbone": plan,
+            "feature_dim": plan["feature_dim"],
+            "backbone_type": model_name,
+            "backbone_widths": widths,
+            "backbone_module": registered["module"],
+        }
     names["model_record"] = {
         "model_name": model_name,
         "class_name": names["class_name"],
@@ -166,8 +214,9 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "preprocess": names["pre"],
         "onnx_inputs": names["onnx_inputs"],
         "onnx_outputs": names["onnx_outputs"],
-        "backbone": {"module": names["backbone_module"], "names": list(names["backbone_widths"])},
+        **{key: about[key] for key in _OF_TASK},
+        "backbone": registered,
         "branch_name": answers["branch_name"],
-        "files": list(generated_files(root, model_name)),
+        "files": list(generated_files(root, answers["task_type"], model_name)),
     }
     return names

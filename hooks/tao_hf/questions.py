@@ -451,7 +451,8 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
             f"{answers['model_name']} in {workdir} was made from another Hugging Face model: choose another "
             f"model_name, or remove it first (./tao-hf remove {answers['model_name']})."
         )
-    taken = sources.collisions(answers["workspace"]["repos"], context.generated_files(ROOT, answers["model_name"]))
+    generated = context.generated_files(ROOT, answers["task_type"], answers["model_name"])
+    taken = sources.collisions(answers["workspace"]["repos"], generated)
     if taken and answers["model_name"] not in records.models(workdir):
         raise UserError(f"{taken[0]} is in the repository already: choose another model_name.")
     branches.check(workdir, answers["branch_name"], answers["base_branch"])

@@ -52,10 +52,10 @@ def run_tests(
     """
     workdir = Path(workdir).resolve()
     info = records.load_model(workdir, model)
-    check_settings(overrides)
+    check_settings(overrides, info["data_settings"])
     data = Path(data).resolve() if data else None
     if data:
-        check_data(data)
+        check_data(data, info["data_files"])
     own = runtime is None
     runtime = runtime or get_runtime(records.runtime_kind(workdir), workdir)
     job = Job(workdir, info, runtime, data, tuple(overrides))

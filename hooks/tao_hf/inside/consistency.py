@@ -13,7 +13,7 @@ import argparse
 import ast
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 SECTIONS = ("model", "dataset", "train", "evaluate", "inference", "export", "gen_trt_engine", "quantize")
 # What tao-deploy's classification builder assumes in each preprocess_mode.
 ASSUMED = {"torch": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
+_SHARED_BEFORE_0_4 = ("dataset.img_size", "dataset.augmentation.resize", "dataset.augmentation.center_crop")
 NORMALIZE_ARGUMENTS = ("mean", "std", "image_mean", "image_std")
 PYTORCH, DEPLOY = "nvidia_tao_pytorch", "nvidia_tao_deploy"
 ENTRYPOINT = {PYTORCH: f"{PYTORCH}.core.entrypoint", DEPLOY: f"{DEPLOY}.cv.common.entrypoint.entrypoint_hydra"}
@@ -139,7 +140,7 @@ def normalization(tree: Tree) -> Iterator[str]:
     yield from _fixed_normalization(tree)
 
 
-def _same_settings(tree: Tree, keys: tuple[str, ...]) -> Iterator[str]:
+def _same_settings(tree: Tree, keys: Sequence[str]) -> Iterator[str]:
     train = tree.train_spec
     for key in keys:
         wanted = tree.setting(train, key)
@@ -185,9 +186,8 @@ def _fixed_normalization(tree: Tree) -> Iterator[str]:
 
 
 def preprocessing(tree: Tree) -> Iterator[str]:
-    """Check that image size, resize, crop and interpolation are the same in training, calibration and deployment."""
-    keys = ("dataset.img_size", "dataset.augmentation.resize", "dataset.augmentation.center_crop")
-    yield from _same_settings(tree, keys)
+    """Check that sizes, preprocessing and post-processing are the same in training, calibration and deployment."""
+    yield from _same_settings(tree, tree.info.get("shared_settings", _SHARED_BEFORE_0_4))
 
 
 def onnx_names(tree: Tree) -> Iterator[str]:
@@ -491,6 +491,7 @@ ITEMS: tuple[Callable[[Tree], Iterator[str]], ...] = (
     backbone_registered,
     dynamic_batch,
 )
+OF_BACKBONES = (head_in_channels, backbone_registered)  # mean nothing where the network is a Hugging Face model whole
 
 
 def check(root: Path, model: str) -> list[Finding]:
@@ -504,6 +505,8 @@ def check(root: Path, model: str) -> list[Finding]:
     tree = Tree(root, model, info)
     findings = []
     for item in ITEMS:
+        if item in OF_BACKBONES and info.get("network", "backbone") != "backbone":
+            continue
         problems: list[str] = []
         try:
             problems.extend(item(tree))

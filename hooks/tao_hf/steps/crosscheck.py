@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 
+from tao_hf import report
 from tao_hf.steps.chain import command, file_gate, predictions_gate
 from tao_hf.steps.job import Command, Job, Step, StepError, needs_file
 
-_KEPT = ("images", "agreement", "max_abs_diff", "precision")
+_KEPT = ("images", "agreement", "max_abs_diff", "precision", "words")
 
 
 def _compare(job: Job, step_id: str, deployed: str, precision: str) -> Command:
-    files = [job.result(folder, "result.csv") for folder in ("inference", deployed)]
+    folders = [job.result(folder) for folder in ("inference", deployed)]
     options = ["--precision", precision, "--json", job.log(f"{step_id}.json")]
-    return Command(["python", job.tool("crosscheck.py"), *files, *options])
+    return Command(["python", job.tool("crosscheck.py"), job.room(), *folders, *options])
 
 
 def _compared(job: Job, step_id: str, figure: str) -> str:
@@ -21,7 +22,7 @@ def _compared(job: Job, step_id: str, figure: str) -> str:
     job.figures[figure] = {key: result[key] for key in _KEPT}
     if result["problems"]:
         raise StepError("; ".join(result["problems"]))
-    return f"{result['agreement']:.2%} same label, largest difference {result['max_abs_diff']:.3g}"
+    return report.comparison(result)
 
 
 def _fp16(job: Job) -> list[Command]:

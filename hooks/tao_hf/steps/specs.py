@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from tao_hf.steps.inputs import check_data, count_images
 from tao_hf.steps.job import Command, Job, Step, StepError, clear, needs_file
@@ -24,11 +25,22 @@ def _base(job: Job, name: str) -> str:
     return f"tao-deploy/nvidia_tao_deploy/cv/{job.model}/specs/{name.removesuffix('_fp16')}.yaml"
 
 
+def _filled(value: Any, data: str) -> Any:
+    """Return a task's setting for a dataset, with the dataset's folder in the place of {data}."""
+    if isinstance(value, str):
+        return value.replace("{data}", data)
+    if isinstance(value, list):
+        return [_filled(item, data) for item in value]
+    if isinstance(value, dict):
+        return {key: _filled(item, data) for key, item in value.items()}
+    return value
+
+
 def _values(job: Job, classes: int) -> dict[str, dict[str, object]]:
     """Return what this run sets in each of SPECS."""
     data = job.runtime.path(job.dataset)
     common: dict[str, object] = {"results_dir": job.result(), "dataset.root_dir": data, "dataset.num_classes": classes}
-    common |= {f"dataset.{name}_dataset.images_dir": f"{data}/{name}" for name in ("train", "val", "test")}
+    common |= {key: _filled(value, data) for key, value in job.info["data_settings"].items()}
     onnx_file = job.result("export", f"{job.model}.onnx")
     native = {
         **common,
@@ -70,11 +82,11 @@ def _prepare(job: Job) -> list[Command]:
     job.results.mkdir(parents=True)
     commands = []
     if job.data:
-        classes = len(check_data(job.data))
+        classes = len(check_data(job.data, job.info["data_files"]))
     else:
         classes = max(2, min(_SYNTHETIC_CLASSES, job.info["num_labels"]))
         height, width = (str(size) for size in job.info["image_size"])
-        argv = ["python", job.tool("dataset.py"), job.runtime.path(job.dataset), "--classes", str(classes)]
+        argv = ["python", job.room("dataset.py"), job.runtime.path(job.dataset), "--classes", str(classes)]
         argv += ["--height", height, "--width", width, "--channels", str(job.info["channels"])]
         commands.append(Command(argv))
     values = _values(job, classes)
