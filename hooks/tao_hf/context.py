@@ -179,6 +179,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "pre": adapt_preprocess(
             findings["preprocess"], findings["image_size"], height, width, exact=about["resize"] == "exact"
         ),
+        "engine_builder": about["engine_builder"],
         "optim": about["optim"],
         "exporter": plan["onnx"]["exporter"],
         "opset": plan["onnx"]["opset"],
