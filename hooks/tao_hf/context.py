@@ -104,18 +104,30 @@ def task(root: Path, task_type: str) -> dict[str, Any] | None:
     return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def extra_files(root: Path, task_type: str, model_name: str) -> list[dict[str, str]]:
+def extra_files(
+    root: Path, task_type: str, model_name: str, plan: Mapping[str, Any] | None = None
+) -> list[dict[str, str]]:
     """Return the files that not every task has: what lies in ``files/`` of the task's room and of its network's.
+
+    Args:
+        root: Folder of the template.
+        task_type: The task.
+        model_name: The model.
+        plan: What is known of the model, to leave out what its task generates only for others; all without it.
 
     Returns:
         For each, its ``path`` in the working directory and the ``partial`` that it is rendered from.
     """
     rooms = (f"tasks/{task_room(task_type)}", f"networks/{task(root, task_type)['network']}")
+    only_if = task(root, task_type).get("only_if", {})
     found = []
     for room in rooms:
         for part, folder in _PARTS.items():
             files = root / room / part / "files"
             for path in sorted(files.rglob("*.jinja")):
+                wanted = only_if.get(path.relative_to(root / room).as_posix(), {})
+                if plan is not None and any(plan[name] != value for name, value in wanted.items()):
+                    continue
                 relative = path.relative_to(files).as_posix().removesuffix(".jinja")
                 found.append(
                     {
@@ -126,12 +138,13 @@ def extra_files(root: Path, task_type: str, model_name: str) -> list[dict[str, s
     return found
 
 
-@cache
-def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, ...]:
-    """Return the files of a model in the repositories, relative to the working directory."""
+def generated_files(
+    root: Path, task_type: str, model_name: str, plan: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
+    """Return the files of a model in the repositories, relative to the working directory; see `extra_files`."""
     names = {"{{model_name}}": model_name, "{{backbone_file}}": backbone_file(root, task_type, model_name)}
     incoming = root / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
-    files = [extra["path"] for extra in extra_files(root, task_type, model_name)]
+    files = [extra["path"] for extra in extra_files(root, task_type, model_name, plan)]
     for path in incoming.glob("*/**/*.jinja"):
         relative = path.relative_to(incoming).as_posix().removesuffix(".jinja")
         for name, value in names.items():
@@ -186,7 +199,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "onnx_inputs": about["onnx_inputs"],
         "onnx_outputs": about["onnx_outputs"],
         "backbone_file": backbone_file(root, answers["task_type"], model_name),
-        "extra_files": extra_files(root, answers["task_type"], model_name),
+        "extra_files": extra_files(root, answers["task_type"], model_name, plan),
     }
     registered = {"module": None, "names": []}
     if about["network"] == "backbone":
@@ -218,6 +231,6 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         **{key: about[key] for key in _OF_TASK},
         "backbone": registered,
         "branch_name": answers["branch_name"],
-        "files": list(generated_files(root, answers["task_type"], model_name)),
+        "files": list(generated_files(root, answers["task_type"], model_name, plan)),
     }
     return names

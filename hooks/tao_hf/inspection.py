@@ -22,6 +22,7 @@ from tao_hf.progress import step
 from tao_hf.runtime import get_runtime
 
 _INSIDE = Path(__file__).resolve().parent / "inside"
+_ROOMS = Path(__file__).resolve().parents[2] / "tasks"
 _PROBE_FAILED = 3
 _TIME_LIMIT_SECONDS = 900.0
 _BRANCH_LIFETIME_SECONDS = 3600.0
@@ -199,7 +200,7 @@ def _key(ref: ModelRef) -> str:
         digest.update(os.environ.get("HF_ENDPOINT", "").encode())
     else:
         _digest_directory(Path(ref.name), digest)
-    for part in sorted(_INSIDE.glob("probe*.py")):
+    for part in [*sorted(_INSIDE.glob("probe*.py")), *sorted(_ROOMS.glob("*/inside/outputs.py"))]:
         digest.update(part.read_bytes())
     return digest.hexdigest()[:24]
 

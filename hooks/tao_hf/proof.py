@@ -22,12 +22,21 @@ STRATEGIES = ("reuse", "timm", "hf")  # in the order of preference
 _TIME_LIMIT_SECONDS = 1800.0
 _MOST_WEIGHTS = 2_000_000_000  # bytes of a checkpoint that the proof still reads
 _ROOT = Path(__file__).resolve().parents[2]
-_CODE = ("hooks/tao_hf/inside/prob*.py", "hooks/tao_hf/inside/prov*.py", "families/*.py", "strategies/**/*.jinja")
+_CODE = (
+    "hooks/tao_hf/inside/prob*.py",
+    "hooks/tao_hf/inside/prov*.py",
+    "families/*.py",
+    "strategies/**/*.jinja",
+    "networks/**/*.jinja",
+    "tasks/*/inside/outputs.py",
+    "tasks/*/pytorch/network_*.jinja",
+)
 _BACKBONES = "nvidia_tao_pytorch/cv/backbone_v2"
 
 
 def prove(
     findings: Mapping[str, Any],
+    about: Mapping[str, Any],
     repos: Mapping[str, Path],
     registered: Sequence[str],
     strategy: str,
@@ -38,6 +47,7 @@ def prove(
 
     Args:
         findings: What the inspection found.
+        about: What its task's ``task.yml`` says: ``strategies`` and ``network``.
         repos: Where tao-core and tao-pytorch can be read.
         registered: Files of backbone_v2, relative to it, that register backbones.
         strategy: "auto" for the first that passes, else the one to prove.
@@ -53,8 +63,18 @@ def prove(
     Raises:
         UserError: The proof could not be run.
     """
-    strategies = list(STRATEGIES) if strategy == "auto" else [strategy]
-    request = {"findings": dict(findings), "strategies": strategies, "registered": list(registered)}
+    if strategy not in ("auto", *about["strategies"]):
+        usable = " or ".join(("auto", *about["strategies"]))
+        raise UserError(
+            f"strategy={one_line(strategy)} is for backbones; {findings['task_type']} takes the Hugging Face model with "
+            f"its heads and losses: choose {usable}."
+        )
+    request = {
+        "findings": dict(findings),
+        "strategies": list(about["strategies"]) if strategy == "auto" else [strategy],
+        "registered": list(registered),
+        "network": about["network"],
+    }
     file = cache_dir("proofs") / f"{_key(request, repos['tao-pytorch'])}.json"
     with contextlib.suppress(OSError, ValueError):
         return json.loads(file.read_text(encoding="utf-8"))
@@ -94,7 +114,7 @@ def describe(proofs: Mapping[str, Any]) -> str:
     for name, entry in proofs["tried"].items():
         if entry["passed"]:
             sizes = " and ".join("x".join(map(str, size)) for size in entry["sizes"])
-            text = f"✓ differs by {entry['difference']:.1e} of the largest logit, at {sizes} pixels"
+            text = f"✓ differs by {entry['difference']:.1e} of the largest output, at {sizes} pixels"
         else:
             text = f"– {one_line(entry['reason'], 400)}"
         lines.append(f"  strategy {name:<8} {text}")

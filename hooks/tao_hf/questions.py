@@ -39,6 +39,7 @@ from tao_hf.rendering import one_line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DISTINCT_LABELS = 0.99
+UNUSED = "N/A"  # the name of a class index that stands for nothing
 NEEDED_BYTES = 32 * 1024**2
 
 BANNER = """
@@ -131,7 +132,8 @@ def begin_update(conf: Mapping[str, Any]) -> str:
 
 def _labels_broken(labels: Sequence[str]) -> bool:
     """Tell whether a name is empty, or more repeat than in ImageNet, which itself has the class crane twice."""
-    return not labels or any(not label.strip() for label in labels) or len(set(labels)) < DISTINCT_LABELS * len(labels)
+    named = [label for label in labels if label != UNUSED]
+    return not named or any(not label.strip() for label in named) or len(set(named)) < DISTINCT_LABELS * len(named)
 
 
 def default_image(component: str, image_pytorch: str = "") -> str:
@@ -348,7 +350,8 @@ def _prove_once(
     """Prove once per run: Copier asks for the default of a question many times."""
     repos = _places(workdir, workspace["repos"])
     registered = _explored(workdir, workspace["repos"], findings["task_type"])["backbones"]["files"]
-    proofs = proof.prove(findings, repos, sorted(registered), strategy, runtime_kind, keep_scratch)
+    about = context.task(ROOT, findings["task_type"])
+    proofs = proof.prove(findings, about, repos, sorted(registered), strategy, runtime_kind, keep_scratch)
     if workspace["repos"]["tao-pytorch"]["source"] == "embedded":
         proofs = {**proofs, "against": "no clone of tao-pytorch is in the working directory"}
     _say(proof.describe(proofs))

@@ -30,6 +30,7 @@ import probe_config as facts  # noqa: E402
 import probe_model as anatomy  # noqa: E402
 import probe_onnx as onnx_check  # noqa: E402
 import probe_preprocess as preprocess  # noqa: E402
+import probe_room  # noqa: E402
 import probe_task as task  # noqa: E402
 import probe_timm as timm_models  # noqa: E402
 from probe_checkpoint import byte_count, element_count  # noqa: E402
@@ -80,12 +81,15 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     tag = source.pipeline_tag or task.tag_of(config)
     task.check_tag(tag)
     cls = task.model_class(tag, config)
-    task.check_input(tag, cls)
+    task.check_class(tag, cls)
+    room = probe_room.load(tag)
     wraps_timm = config.get("model_type") == timm_models.MODEL_TYPE
     built = timm_models.build(config) if wraps_timm else facts.build(source.folder)
     classes = int(getattr(built, "num_labels", 0) or 0)
-    names, label_problem, notes = facts.labels(config, built, classes)
-    classes = len(names) or classes
+    names, label_problem, notes = facts.labels(config, built, classes, bool(room and room.LABEL_GAPS))
+    if names:
+        classes = len(names)
+        built = anatomy.with_classes(built, classes)
 
     _say("building the model without weights")
     network = anatomy.on_meta(cls, built)
@@ -95,7 +99,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     channels = anatomy.input_channels(network) or facts.channels(config) or 3
 
     _say("measuring the preprocessing")
-    recipe, size, more, difference = preprocess.read(source, configured, channels)
+    recipe, size, more, difference = preprocess.read(source, configured, channels, bool(room and room.EXACT_RESIZE))
     notes += more
     size = _accepted_size(network, size, configured, channels, recipe, notes)
     if wraps_timm:
@@ -105,8 +109,8 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     _say("checking the ONNX export")
     patch = timm_models.patch_size(network) if wraps_timm else facts.patch_size(built)
     onnx = (
-        onnx_check.check(cls, built, size, channels, patch)
-        if tag == "image-classification"
+        onnx_check.check(cls, built, size, channels, patch, room)
+        if room
         else onnx_check.not_checked(f"the export check does not cover {tag} yet")
     )
     findings = {

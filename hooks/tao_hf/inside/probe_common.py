@@ -81,3 +81,21 @@ def parse_json(data: bytes, name: str, kind: str = "bad_config") -> dict[str, An
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def class_lists(config: Any) -> list[str]:
+    """Return the attributes of a transformers configuration that hold one entry for each class."""
+    count = config.num_labels
+    return sorted(
+        name
+        for name, value in vars(config).items()
+        if name.startswith("class_") and isinstance(value, (list, tuple)) and len(value) == count
+    )
+
+
+def set_classes(config: Any, count: int) -> None:
+    """Change the number of classes of a transformers configuration, and what it lists for each of them."""
+    for name in class_lists(config):
+        entries = list(getattr(config, name))
+        setattr(config, name, (entries + entries[-1:] * count)[:count])
+    config.num_labels = count

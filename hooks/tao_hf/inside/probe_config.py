@@ -11,6 +11,9 @@ from typing import Any
 from probe_common import ProbeError, clean, first_line
 
 MAX_SIZE = 8192
+UNUSED = "N/A"  # the name of a class index that stands for nothing
+_MAX_CLASSES = 1_000_000
+_OLD_DETRS = ("conditional_detr", "dab-detr", "deformable_detr", "detr", "table-transformer")
 _MAX_LAYERS = 2000
 _MAX_WIDTH = 2**17
 _NESTED = ("vision_config", "backbone_config", "encoder_config", "image_encoder_config")
@@ -151,10 +154,13 @@ def patch_size(built: Any) -> int | None:
     return None
 
 
-def labels(config: dict[str, Any], built: Any, count: int) -> tuple[list[str], str | None, list[str]]:
+def labels(
+    config: dict[str, Any], built: Any, count: int, gaps: bool = False
+) -> tuple[list[str], str | None, list[str]]:
     """Return the class names by index, what is wrong with them (None: nothing), and notes.
 
-    `config` is config.json, `built` the configuration object that transformers makes of it.
+    `config` is config.json, `built` the configuration object that transformers makes of it. With `gaps` indices may be
+    left out, and several may be named "N/A", as the 91 ids of COCO's 80 classes are.
 
     Names keep every printable character; line breaks and control characters become spaces, because a class name is
     one line of classes.txt.
@@ -166,6 +172,12 @@ def labels(config: dict[str, Any], built: Any, count: int) -> tuple[list[str], s
     if given is None:
         return [f"LABEL_{index}" for index in range(count)], None, ["the model names no labels"]
     table = {int(key): value for key, value in given.items()}
+    notes = []
+    if gaps and table and max(table) < _MAX_CLASSES:
+        left_out = set(range(max(table) + 1)) - set(table)
+        table |= dict.fromkeys(left_out, UNUSED)
+        if left_out:
+            notes.append(f"id2label leaves out {len(left_out)} numbers: classes {UNUSED}, which no dataset has")
     if sorted(table) != list(range(len(table))) or not table:
         return [], f"id2label in config.json does not number its {len(table)} names from 0 without gaps", []
     names = [_label(table[index]) for index in range(len(table))]
@@ -173,16 +185,26 @@ def labels(config: dict[str, Any], built: Any, count: int) -> tuple[list[str], s
     if empty:
         return names, f"class {empty[0]} has an empty name" + _more(len(empty)), []
     first: dict[str, int] = {}
-    twice = [(first[name], index) for index, name in enumerate(names) if first.setdefault(name, index) != index]
+    twice = [
+        (first[name], index)
+        for index, name in enumerate(names)
+        if first.setdefault(name, index) != index and not (gaps and name == UNUSED)
+    ]
     if twice:
         one, other = twice[0]
-        return names, f"classes {one} and {other} are both named {clean(names[one], 60)!r}" + _more(len(twice)), []
-    return names, None, []
+        return names, f"classes {one} and {other} are both named {clean(names[one], 60)!r}" + _more(len(twice)), notes
+    return names, None, notes
 
 
 def portable(config: dict[str, Any]) -> dict[str, Any]:
     """Return config.json without what is not architecture."""
-    return {key: value for key, value in config.items() if key not in _LEFT_OUT}
+    kept = {key: value for key, value in config.items() if key not in _LEFT_OUT}
+    for holder in (kept, kept.get("backbone_config")):
+        if isinstance(holder, dict) and "use_pretrained_backbone" in holder:
+            holder["use_pretrained_backbone"] = False  # building the architecture must not download anything
+    if config.get("model_type") in _OLD_DETRS and isinstance(kept.get("backbone_config"), dict):
+        kept |= {"use_timm_backbone": False, "backbone": None}  # transformers 4 takes one of timm unless told not to
+    return kept
 
 
 def suggested_name(model: str) -> str:
@@ -204,7 +226,11 @@ def build(folder: Any) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        for holder in (config, getattr(config, "backbone_config", None)):
+            if getattr(holder, "use_pretrained_backbone", False):
+                holder.use_pretrained_backbone = False  # building the architecture must not download anything
+        return config
     except Exception as error:
         raise ProbeError(
             "bad_config",

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from probe_checkpoint import Tensors, element_count
-from probe_common import ProbeError, clean, first_line
+from probe_common import ProbeError, clean, first_line, set_classes
 
 _LOADABLE_PARAMETERS = 400_000_000
 _TORCH = {
@@ -26,7 +26,7 @@ _TORCH = {
 def with_classes(config: Any, count: int) -> Any:
     """Return a copy of a transformers configuration with `count` classes."""
     changed = copy.deepcopy(config)
-    changed.num_labels = count
+    set_classes(changed, count)
     return changed
 
 

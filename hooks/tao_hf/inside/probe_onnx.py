@@ -12,15 +12,16 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from probe_common import clean, first_line
+from probe_common import clean, first_line, set_classes
 
 _DEPTH_LISTS = ("depths", "layers_per_stage", "num_blocks")
-_DEPTHS = ("num_hidden_layers", "num_layers")
+_DEPTHS = ("num_hidden_layers", "num_layers", "encoder_layers", "decoder_layers")
 _NESTED = ("vision_config", "backbone_config")
 _KEPT_LAYERS = 2
 _CLASSES = 8
 _MAX_PARAMETERS = 500_000_000
 _MAX_PATCHES = 20_000
+_OTHER_SIZE = 64  # pixels to add for a size that the export was not traced with
 _NOISE = 0.02
 _LEAST_VARIANCE = 1e-2
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-5
@@ -40,15 +41,18 @@ def not_checked(why: str) -> dict[str, Any]:
     return {"ok": False, "exporter": None, "opset": None, "failing_op": None, "error": clean(why), "max_abs_diff": None}
 
 
-def check(cls: Any, config: Any, size: list[int], channels: int, patch: int | None) -> dict[str, Any]:
+def check(
+    cls: Any, config: Any, size: list[int], channels: int, patch: int | None, room: Any
+) -> dict[str, Any]:
     """Export a small twin of the model and compare it with ONNX Runtime on a batch of another size.
 
     Args:
-        cls: the transformers class; its first output must be the logits.
+        cls: the transformers class.
         config: its configuration; not changed.
         size: [height, width] of the input.
         channels: channels of the input.
         patch: side of a patch, to tell beforehand when attention would not fit in memory.
+        room: what the task says of the outputs; see `probe_room`.
 
     Returns:
         The `onnx` entry of the findings: the first exporter that works, or the last error.
@@ -58,79 +62,71 @@ def check(cls: Any, config: Any, size: list[int], channels: int, patch: int | No
     if patch and size[0] * size[1] / patch**2 > _MAX_PATCHES:
         return not_checked(f"not tried: {size[0]}x{size[1]} pixels in patches of {patch} would need too much memory")
     torch.manual_seed(0)
-    try:
-        model = _twin(cls, config)
-    except Exception as error:
-        return not_checked(f"the model cannot be built: {first_line(error)}")
-    if model is None:
-        return not_checked("not tried: the architecture is too large for this machine's memory")
     example = torch.randn(1, channels, *size)
     probe = torch.randn(2, channels, *size)
-    try:
-        with torch.no_grad():
-            enliven(model, probe)
-            expected = model(probe).numpy()
-    except Exception as error:
-        return not_checked(f"the model does not run on {size[0]}x{size[1]} pixels: {first_line(error)}")
-    return try_exporters(model, example, probe, expected)
+    whole = copy.deepcopy(config)
+    set_classes(whole, _CLASSES)
+    problem = ""
+    for candidate in (shortened(config), whole, config):
+        try:
+            with torch.device("meta"):
+                count = sum(parameter.numel() for parameter in cls(candidate).parameters())
+            if count > _MAX_PARAMETERS:
+                return not_checked("not tried: the architecture is too large for this machine's memory")
+            model = TaskOutputs(cls(candidate).eval(), room)
+        except Exception as error:
+            problem = problem or f"the model cannot be built: {first_line(error)}"
+            continue
+        try:
+            with torch.no_grad():
+                enliven(model, probe)
+                model(probe)
+            return try_exporters(model, example, probe, room)
+        except Exception as error:
+            problem = f"the model does not run on {size[0]}x{size[1]} pixels: {first_line(error)}"
+    return not_checked(problem)
 
 
-def try_exporters(model: Any, example: Any, probe: Any, expected: Any) -> dict[str, Any]:
+def try_exporters(model: Any, example: Any, probe: Any, room: Any) -> dict[str, Any]:
     """Export a module with one exporter after the other until ONNX Runtime agrees with it.
 
+    Where the task wants height and width dynamic, that is tried first with each exporter, and only then without.
+
     Args:
-        model: maps images to logits.
+        model: maps images to the task's tensors.
         example: images (1, C, H, W) to trace with.
         probe: two images to compare on.
-        expected: the logits of `probe`.
+        room: what the task says of the outputs; see `probe_room`.
 
     Returns:
         The `onnx` entry of the findings.
     """
     result = not_checked("not tried")
-    for exporter, opset in _ATTEMPTS:
-        try:
-            with _silence():
-                difference = _agreement(model, exporter, opset, example, probe, expected)
-            return {
-                "ok": True,
-                "exporter": exporter,
-                "opset": opset,
-                "failing_op": None,
-                "error": None,
-                "max_abs_diff": difference,
-            }
-        except Exception as error:
-            result = not_checked(f"{exporter} (opset {opset}): {first_line(error)}")
-            result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
-            gc.collect()
+    for dynamic_size in (True, False) if room.DYNAMIC_SIZE else (False,):
+        for exporter, opset in _ATTEMPTS:
+            try:
+                with _silence():
+                    difference = _agreement(model, exporter, opset, example, probe, room, dynamic_size)
+                return {
+                    "ok": True,
+                    "exporter": exporter,
+                    "opset": opset,
+                    "dynamic_size": dynamic_size,
+                    "failing_op": None,
+                    "error": None,
+                    "max_abs_diff": difference,
+                }
+            except Exception as error:
+                result = not_checked(f"{exporter} (opset {opset}): {first_line(error)}")
+                result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
+                gc.collect()
     return result
-
-
-def _twin(cls: Any, config: Any) -> Any:
-    """Return the model with at most two layers a stage and few classes; whole when that cannot be built."""
-    import torch
-
-    small = shortened(config)
-    whole = copy.deepcopy(config)
-    whole.num_labels = _CLASSES
-    problem: Exception | None = None
-    for candidate in (small, whole):
-        try:
-            with torch.device("meta"):
-                count = sum(parameter.numel() for parameter in cls(candidate).parameters())
-            if count > _MAX_PARAMETERS:
-                return None
-            return _Logits(cls(candidate).eval())
-        except Exception as error:
-            problem = error
-    raise problem
 
 
 def shortened(config: Any) -> Any:
     """Return a copy of a transformers configuration with at most two layers a stage and few classes."""
     small = copy.deepcopy(config)
-    small.num_labels = _CLASSES
+    set_classes(small, _CLASSES)
     for holder in [small, *[getattr(small, name, None) for name in _NESTED]]:
         if holder is not None:
             _shorten(holder)
@@ -175,37 +171,43 @@ def _shorten(holder: Any) -> None:
             setattr(holder, name, _KEPT_LAYERS)
 
 
-def _Logits(model: Any) -> Any:  # noqa: N802 - makes an instance of a class that needs torch to be defined
+def TaskOutputs(model: Any, room: Any) -> Any:  # noqa: N802 - makes an instance of a class that needs torch
+    """Return a module that maps images (N, C, H, W) to the tensors that a task exports."""
     import torch
 
-    class Logits(torch.nn.Module):
-        """Pictures in, logits out."""
-
+    class Outputs(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
 
         def forward(self, x):
-            """Return the logits of pictures (N, C, H, W): the first output, whatever the architecture calls it."""
-            return self.model(pixel_values=x, return_dict=True)[0]
+            tensors = room.run(self.model, x)
+            return tensors if len(tensors) > 1 else tensors[0]
 
-    return Logits().eval()
+    return Outputs().eval()
 
 
-def _agreement(model: Any, exporter: str, opset: int, example: Any, probe: Any, expected: Any) -> float:
-    """Export, check, run on `probe`; return the largest absolute difference from `expected`.
+def as_arrays(outputs: Any) -> tuple[Any, ...]:
+    """Return one tensor or several as a tuple of arrays."""
+    return tuple(tensor.numpy() for tensor in (outputs if isinstance(outputs, tuple) else (outputs,)))
+
+
+def _agreement(
+    model: Any, exporter: str, opset: int, example: Any, probe: Any, room: Any, dynamic_size: bool
+) -> float:
+    """Export, check, run on `probe`; return the largest absolute difference from what the model gives.
 
     Raises:
         Exception: anything the exporter, the checker or ONNX Runtime raise, and RuntimeError on disagreement.
     """
-    import numpy
     import onnx
     import onnxruntime
     import torch
 
+    axes = {0: "batch", **({2: "height", 3: "width"} if dynamic_size else {})}
     with tempfile.TemporaryDirectory(prefix="tao-hf-onnx-") as folder:
         file = os.path.join(folder, "model.onnx")
-        common = {"input_names": ["input"], "output_names": ["output"], "opset_version": opset}
+        common = {"input_names": ["input"], "output_names": list(room.OUTPUTS), "opset_version": opset}
         with torch.no_grad():
             if exporter == "torchscript":
                 torch.onnx.export(
@@ -213,7 +215,8 @@ def _agreement(model: Any, exporter: str, opset: int, example: Any, probe: Any, 
                     (example,),
                     file,
                     dynamo=False,
-                    dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
+                    dynamic_axes={name: axes if name == "input" or dynamic_size else {0: "batch"}
+                                  for name in ("input", *room.OUTPUTS)},
                     **common,
                 )
             else:
@@ -223,22 +226,31 @@ def _agreement(model: Any, exporter: str, opset: int, example: Any, probe: Any, 
                     file,
                     dynamo=True,
                     verbose=False,
-                    dynamic_shapes=({0: torch.export.Dim("batch")},),
+                    dynamic_shapes=({axis: torch.export.Dim.DYNAMIC if axis else torch.export.Dim("batch")
+                                     for axis in axes},),
                     **common,
                 )
         onnx.checker.check_model(file)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        for batch in (probe, probe[:1]):
-            got = session.run(None, {"input": batch.numpy()})[0]
-            wanted = expected[: len(batch)]
-            if got.shape != wanted.shape:
-                raise RuntimeError(f"the exported model gives {list(got.shape)} instead of {list(wanted.shape)}")
-            difference = float(numpy.abs(got - wanted).max())
-            if not difference <= _ABSOLUTE + _RELATIVE * float(numpy.abs(wanted).max()):
+        batches = [probe, probe[:1]]
+        if dynamic_size:
+            height, width = probe.shape[-2:]
+            batches.append(torch.randn(1, probe.shape[1], height + _OTHER_SIZE, width + 2 * _OTHER_SIZE))
+        worst = 0.0
+        for batch in batches:
+            got = tuple(session.run(None, {"input": batch.numpy()}))
+            with torch.no_grad():
+                wanted = as_arrays(model(batch))
+            if [array.shape for array in got] != [array.shape for array in wanted]:
+                shapes = [[list(array.shape) for array in arrays] for arrays in (got, wanted)]
+                raise RuntimeError(f"the exported model gives {shapes[0]} instead of {shapes[1]}")
+            difference, scale = room.difference(wanted, got)
+            if not difference <= _ABSOLUTE + _RELATIVE * scale:
                 raise RuntimeError(f"ONNX Runtime differs from PyTorch by {difference:.3g}")
-    return difference
+            worst = max(worst, difference)
+    return worst
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ _READ = (
     "image_mean",
     "image_std",
     "default_to_square",
+    "do_reduce_labels",
 )
 # A picture's pixels are whole numbers; half a step of one at a standard deviation of 0.2 is about 0.01.
 _AGREES = 0.01
@@ -43,6 +44,7 @@ class Recipe:
         self.mean: list[float] = []
         self.std: list[float] = []
         self.channel_order = "RGB"
+        self.reduce_labels = False  # of masks: 0 means no class, and the others count from 1
 
     def findings(self) -> dict[str, Any]:
         """Return the `preprocess` entry of the findings."""
@@ -54,6 +56,7 @@ class Recipe:
             "mean": self.mean,
             "std": self.std,
             "channel_order": self.channel_order,
+            "reduce_labels": self.reduce_labels,
         }
 
     def output_size(self) -> list[int] | None:
@@ -87,13 +90,16 @@ class Recipe:
         return array.transpose(2, 0, 1).astype("float32") / 255.0
 
 
-def read(source: Source, size: list[int] | None, channels: int) -> tuple[Recipe, list[int], list[str], float | None]:
+def read(
+    source: Source, size: list[int] | None, channels: int, exact: bool = False
+) -> tuple[Recipe, list[int], list[str], float | None]:
     """Find a model's preprocessing.
 
     Args:
         source: the model.
         size: [height, width] of config.json, or None.
         channels: image channels of the model.
+        exact: make the recipe a resize to one size, whatever it was.
 
     Returns:
         The recipe, [height, width] of what reaches the model, notes for the person, and the largest difference from
@@ -134,8 +140,14 @@ def read(source: Source, size: list[int] | None, channels: int) -> tuple[Recipe,
         except Exception as error:
             notes.append(f"the preprocessing was read, not measured: {first_line(error, 120)}")
     chosen.mean, chosen.std, chosen.channel_order = mean, std, order
+    chosen.reduce_labels = bool(facts.get("do_reduce_labels"))
     out = chosen.output_size()
-    if out is None:
+    if exact:
+        out = out or size or _square(facts) or [_DEFAULT_SIZE] * 2
+        if chosen.resize != _exact(*out) or chosen.crop:
+            chosen.resize, chosen.crop, difference = _exact(*out), None, None
+            notes.append(f"the image processor does not resize to one size; here it is {out[0]}x{out[1]} pixels")
+    elif out is None:
         out = size or _square(facts) or [_DEFAULT_SIZE] * 2
         if chosen.resize:
             chosen.crop = {"height": out[0], "width": out[1]}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from typing import Any
 
+import probe_room
 from probe_common import ProbeError, clean
 
 # Hub pipeline tag -> stems of transformers' MODEL_FOR_<stem>_MAPPING_NAMES whose classes serve it.
@@ -134,19 +134,16 @@ def model_class(tag: str, config: dict[str, Any]) -> Any:
     return getattr(transformers, chosen)
 
 
-def check_input(tag: str, cls: Any) -> None:
-    """Refuse a classifier that does not take images: transformers maps some to image classification all the same.
+def check_class(tag: str, cls: Any) -> None:
+    """Refuse a class that transformers maps to a task that it does not serve.
 
     Raises:
         ProbeError: kind rejected_task.
     """
-    names = inspect.signature(cls.forward).parameters
-    if tag != "image-classification":
-        return
-    if "input_ids" in names:
-        raise _rejected(f"{cls.__name__} works on tokens (input_ids), as a language model does, not on images")
-    if "pixel_attention_mask" in names:
-        raise _rejected(f"{cls.__name__} takes patches in any number, with a mask, and not images of one size")
+    room = probe_room.load(tag)
+    why = room and room.refuse(cls)
+    if why:
+        raise _rejected(why)
 
 
 def check_native(config: dict[str, Any]) -> None:

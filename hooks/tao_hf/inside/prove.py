@@ -49,13 +49,15 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
     Args:
         root: the template.
         request: ``findings``; ``strategies``, in order; ``registered`` (files of backbone_v2 that register backbones);
-            ``weights`` (a directory with the model's own, or None).
+            ``weights`` (a directory with the model's own, or None); ``network`` ("backbone", or "whole" where the
+            network is the Hugging Face model with its heads).
 
     Returns:
         ``tried``: by strategy, {"passed", "reason", "difference", "sizes"}; ``plans``: what the one that
         passed is rendered from; ``weights``: "own" or "random"; ``against``: "tao-pytorch", or why it was the stand-in.
     """
     import prove_model
+    import prove_whole
 
     _say("importing TAO's backbones")
     against = _find_tao(root)
@@ -64,7 +66,10 @@ def prove(root: Path, request: dict[str, Any]) -> dict[str, Any]:
         _say(f"proving strategy {strategy}")
         try:
             subject = subject or prove_model.Subject(request["findings"], request["weights"])
-            plans[strategy], figures = prove_model.prove_strategy(root, strategy, subject, request["registered"])
+            if request["network"] == "whole":
+                plans[strategy], figures = prove_whole.prove_whole(root, subject)
+            else:
+                plans[strategy], figures = prove_model.prove_strategy(root, strategy, subject, request["registered"])
             tried[strategy] = {"passed": True, "reason": None, **figures}
         except FellThrough as reason:
             tried[strategy] = {"passed": False, "reason": str(reason), "difference": None, "sizes": []}

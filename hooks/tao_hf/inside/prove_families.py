@@ -115,23 +115,10 @@ class Files:
         """
         Files._count += 1
         kind = f"proof_{Files._count}"
-        names = {
-            "strategy_room": strategy,
-            "backbone": plan,
-            "findings": findings,
-            "class_name": "Proof",
-            "backbone_type": kind,
-            "num_labels": findings["num_labels"],
-            "channels": findings["channels"],
-            "height": findings["image_size"][0],
-            "width": findings["image_size"][1],
-            "model_class": findings["model_class"],
-            "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
-            "bgr": findings["preprocess"].get("channel_order") == "BGR",
-        }
+        names = {**names_of(findings), "strategy_room": strategy, "backbone": plan, "backbone_type": kind}
         room = f"strategies/{strategy}"
-        backbone = _imported(kind, _render(root, f"{room}/backbone.py.jinja", names))
-        converter = _imported(f"{kind}_converter", _render(root, f"{room}/hf_checkpoint_converter.py.jinja", names))
+        backbone = imported(kind, render(root, f"{room}/backbone.py.jinja", names))
+        converter = imported(f"{kind}_converter", render(root, f"{room}/hf_checkpoint_converter.py.jinja", names))
         self.convert_state = converter.convert_state
         self.backbone_class = backbone.ProofBackbone
         self.channels = findings["channels"]
@@ -165,7 +152,23 @@ def evaluated(value: Any) -> Any:
     return value
 
 
-def _render(root: Path, name: str, names: dict[str, Any]) -> str:
+def names_of(findings: dict[str, Any]) -> dict[str, Any]:
+    """Return what templates of a network see of a model, under the name Proof."""
+    return {
+        "findings": findings,
+        "class_name": "Proof",
+        "num_labels": findings["num_labels"],
+        "channels": findings["channels"],
+        "height": findings["image_size"][0],
+        "width": findings["image_size"][1],
+        "model_class": findings["model_class"],
+        "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
+        "bgr": findings["preprocess"].get("channel_order") == "BGR",
+    }
+
+
+def render(root: Path, name: str, names: dict[str, Any]) -> str:
+    """Return a template of the project rendered as Copier would."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     env = Environment(  # noqa: S701 - Python source, not HTML
@@ -179,7 +182,12 @@ def _render(root: Path, name: str, names: dict[str, Any]) -> str:
     return env.get_template(name).render(names)
 
 
-def _imported(name: str, source: str) -> types.ModuleType:
+def imported(name: str, source: str) -> types.ModuleType:
+    """Return rendered source as a module.
+
+    Raises:
+        FellThrough: it cannot be imported.
+    """
     module = types.ModuleType(name)
     sys.modules[name] = module  # where torch.compile and pickle look
     try:

@@ -11,7 +11,8 @@ from typing import Any
 
 import prove_anatomy
 import torch
-from probe_common import first_line
+import probe_room
+from probe_common import first_line, set_classes
 from probe_onnx import enliven, shortened, try_exporters
 from prove import BATCH, TOLERANCE, FellThrough
 from prove_families import Files, find_network, first_plan, pairs
@@ -27,8 +28,10 @@ class Subject:
         findings: the findings of the inspection.
         config: transformers' configuration of it.
         model: the model, in eval mode.
+        room: what the task says of the outputs; see `probe_room`.
         size: its own [height, width] in pixels.
         other_size: another one that it takes, or None.
+        interpolates: it must be told to interpolate its position embeddings.
         has_own_weights: the weights are those of the model's checkpoint.
     """
 
@@ -45,6 +48,7 @@ class Subject:
         import transformers
 
         self.findings = findings
+        self.room = probe_room.load(findings["task_type"])
         self.size = list(findings["image_size"])
         self.config = _config(findings, None if weights else _CLASSES)
         cls = getattr(transformers, findings["model_class"])
@@ -58,13 +62,13 @@ class Subject:
             self.config = _config(findings, _CLASSES)
             self.model = cls(self.config)
         self.model.eval()
-        self._interpolates = "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
-        self._logits: dict[tuple[int, ...], Any] = {}
+        self.interpolates = "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
+        self._outputs: dict[tuple[int, ...], tuple[Any, ...]] = {}
         try:
             if not self.has_own_weights:
                 with torch.no_grad():
-                    enliven(_Logits(self), self.images(self.size))
-            self.logits(self.size)
+                    enliven(_Runner(self), self.images(self.size))
+            self.outputs(self.size)
         except Exception as error:
             raise FellThrough(
                 f"the Hugging Face model does not run on {self.size[0]}x{self.size[1]} pixels: {first_line(error)}"
@@ -75,25 +79,29 @@ class Subject:
         """Return random RGB images (N, C, H, W), the same ones for a size every time."""
         return torch.randn(BATCH, self.findings["channels"], *size, generator=torch.Generator().manual_seed(1))
 
-    def run(self, images: Any, model: Any = None) -> Any:
-        """Return the logits of RGB images, by another model than the subject's own if there is one."""
+    def run(self, images: Any, model: Any = None) -> tuple[Any, ...]:
+        """Return the task's tensors for RGB images, by another model than the subject's own if there is one."""
         kwargs = {}
-        if self._interpolates and list(images.shape[-2:]) != self.size:
+        if self.interpolates and list(images.shape[-2:]) != self.size:
             kwargs["interpolate_pos_encoding"] = True
         if self.findings["preprocess"].get("channel_order") == "BGR":
             images = images.flip(1)
-        return (model or self.model)(pixel_values=images, return_dict=True, **kwargs)[self.findings["output"]]
+        return self.room.run(model or self.model, images, **kwargs)
+
+    def outputs(self, size: list[int]) -> tuple[Any, ...]:
+        """Return the task's tensors for the images of a size."""
+        if tuple(size) not in self._outputs:
+            with torch.no_grad():
+                self._outputs[tuple(size)] = self.run(self.images(size), self._fresh() if self._outputs else None)
+        return self._outputs[tuple(size)]
 
     def logits(self, size: list[int]) -> Any:
-        """Return the logits of the images of a size."""
-        if tuple(size) not in self._logits:
-            with torch.no_grad():
-                self._logits[tuple(size)] = self.run(self.images(size), self._fresh() if self._logits else None)
-        return self._logits[tuple(size)]
+        """Return the first of the task's tensors for the images of a size."""
+        return self.outputs(size)[0]
 
     def _fresh(self) -> Any:
         """Return the model as it was before it ran: some architectures adapt to the first size that they see."""
-        with _Uninitialized():
+        with Uninitialized():
             model = type(self.model)(self.config)
         model.load_state_dict(self.model.state_dict())
         return model.eval()
@@ -105,15 +113,15 @@ class Subject:
         step = 32 if height % patch or width % patch else math.lcm(32, patch)
         for size in ([height + step, width + 2 * step], [height + 64, width + 64]):
             try:
-                if self.logits(size).shape == self.logits(self.size).shape:
+                if self.logits(size).shape[:2] == self.logits(self.size).shape[:2]:
                     return size
             except Exception:  # noqa: S112 - whatever an architecture raises: it does not take this size
                 continue
         return None
 
 
-def _Logits(subject: Subject) -> Any:  # noqa: N802 - a module around the model, for those who call one with images
-    class Logits(torch.nn.Module):
+def _Runner(subject: Subject) -> Any:  # noqa: N802 - a module around the model, for those who call one with images
+    class Runner(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = subject.model
@@ -121,7 +129,7 @@ def _Logits(subject: Subject) -> Any:  # noqa: N802 - a module around the model,
         def forward(self, images: Any) -> Any:
             return subject.run(images)
 
-    return Logits()
+    return Runner()
 
 
 def _config(findings: dict[str, Any], classes: int | None) -> Any:
@@ -129,7 +137,8 @@ def _config(findings: dict[str, Any], classes: int | None) -> Any:
 
     fields = {key: value for key, value in findings["config"].items() if key != "model_type"}
     config = AutoConfig.for_model(findings["model_type"], **fields)
-    config.num_labels = classes or findings["num_labels"]
+    config.num_labels = findings["num_labels"]
+    set_classes(config, classes or findings["num_labels"])
     config.architectures = [findings["model_class"]]
     return config
 
@@ -179,7 +188,7 @@ def prove_strategy(
     return plan, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
 
 
-class _Uninitialized(TorchFunctionMode):
+class Uninitialized(TorchFunctionMode):
     """Leaves out drawing random numbers: weights that are loaded at once need none."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -191,7 +200,7 @@ class _Uninitialized(TorchFunctionMode):
 
 def _built(files: Files, subject: Subject, size: list[int]) -> Any:
     try:
-        with _Uninitialized():
+        with Uninitialized():
             return files.build(subject.config.num_labels, size)
     except Exception as error:
         raise FellThrough(f"it cannot be built for {size[0]}x{size[1]} pixels: {first_line(error)}") from error
@@ -326,10 +335,7 @@ def _exported(root: Path, strategy: str, subject: Subject, registered: list[str]
         FellThrough: no exporter takes it.
     """
     if strategy == "hf":
-        found = subject.findings["onnx"]
-        if not found["ok"]:
-            raise FellThrough(f"it cannot be exported to ONNX: {found['error'] or found['failing_op']}")
-        return found
+        return export_of_inspection(subject)
     images = subject.images(subject.size)
     for config in (shortened(subject.config), subject.config):
         try:
@@ -340,8 +346,19 @@ def _exported(root: Path, strategy: str, subject: Subject, registered: list[str]
             continue
     with torch.no_grad():
         enliven(twin, images)
-        expected = twin(images).numpy()
-    found = try_exporters(twin, images[:1], images, expected)
+    found = try_exporters(twin, images[:1], images, subject.room)
     if not found["ok"]:
         raise FellThrough(f"it cannot be exported to ONNX: {found['error']}")
+    return found
+
+
+def export_of_inspection(subject: Subject) -> dict[str, Any]:
+    """Return the `onnx` entry of the findings.
+
+    Raises:
+        FellThrough: no exporter takes the Hugging Face model.
+    """
+    found = subject.findings["onnx"]
+    if not found["ok"]:
+        raise FellThrough(f"it cannot be exported to ONNX: {found['error'] or found['failing_op']}")
     return found

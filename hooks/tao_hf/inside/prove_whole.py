@@ -1,0 +1,109 @@
+"""The whole Hugging Face model as the network: held by the file that would be generated, compared, measured."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from probe_common import class_lists, first_line, set_classes
+from probe_onnx import as_arrays
+from prove import TOLERANCE, FellThrough
+from prove_families import imported, names_of, render
+from prove_model import Subject, Uninitialized, export_of_inspection
+
+_NETWORK = "networks/whole/pytorch/files/model/network.py.jinja"
+_MORE_CLASSES = 2  # than the model has, to see which parts start anew with another number
+
+
+def prove_whole(root: Path, subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Prove that the generated network gives the model's outputs.
+
+    Args:
+        root: the template.
+        subject: the Hugging Face model.
+
+    Returns:
+        What the network is rendered from, and the proof's figures: ``difference`` (largest, of the largest output) and
+        ``sizes`` (those at which it holds).
+
+    Raises:
+        FellThrough: it does not give this model's outputs, or cannot be exported.
+    """
+    model = subject.model
+    plan = {
+        "network": None,
+        "backbone": backbone_path(model),
+        "interpolates": subject.interpolates and subject.other_size is not None,
+        "checkpointing": _can_checkpoint(model),
+        "downloads": "use_pretrained_backbone" in subject.findings["config"],
+        "reset": _reset_with_classes(subject),
+        "class_lists": class_lists(subject.config),
+        **subject.room.plan(copy.deepcopy(model), subject.images(subject.size)),  # training steps change a model
+    }
+    names = {**names_of(subject.findings), "plan": plan}
+    names["task_room"] = subject.findings["task_type"].replace("-", "_")
+    network = imported("proof_network", render(root, _NETWORK, names)).ProofNetwork
+    differences = {}
+    for size in filter(None, (subject.size, subject.other_size)):
+        try:
+            differences[tuple(size)] = _difference(network, plan, subject, size)
+        except FellThrough:
+            if size == subject.size:
+                raise
+            differences[tuple(size)] = math.inf
+    worst = differences[tuple(subject.size)]
+    if not worst <= TOLERANCE:
+        raise FellThrough(f"its outputs differ from the Hugging Face model's by {worst:.1e} of the largest")
+    held = [list(size) for size, difference in differences.items() if difference <= TOLERANCE]
+    plan["other_size"] = subject.other_size if subject.other_size in held else None
+    plan["onnx"] = export_of_inspection(subject)
+    return plan, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
+
+
+def backbone_path(model: Any) -> str:
+    """Return where a Hugging Face model holds its feature extractor: what it calls so, else all but its heads."""
+    for path, _ in model.named_modules():
+        if path.rpartition(".")[2] in ("backbone", "conv_encoder") and path.count(".") <= 1:
+            return path
+    return model.base_model_prefix
+
+
+def _can_checkpoint(model: Any) -> bool:
+    try:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.gradient_checkpointing_disable()
+    except Exception:
+        return False
+    return bool(model.supports_gradient_checkpointing)
+
+
+def _reset_with_classes(subject: Subject) -> list[str]:
+    """Return the tensors of the model whose shapes follow the number of classes."""
+    config = copy.deepcopy(subject.config)
+    set_classes(config, subject.config.num_labels + _MORE_CLASSES)
+    with Uninitialized():
+        other = type(subject.model)(config).state_dict()
+    return [name for name, tensor in subject.model.state_dict().items() if tensor.shape != other[name].shape]
+
+
+def _difference(network: Any, plan: dict[str, Any], subject: Subject, size: list[int]) -> float:
+    """Return the largest difference of an output, as a part of the largest one."""
+    sized = {"img_size": size} if plan["interpolates"] else {}
+    try:
+        with Uninitialized():
+            built = network(num_classes=subject.config.num_labels, **sized).eval()
+        built.hf_model.load_state_dict(subject.model.state_dict(), strict=True)
+        with torch.no_grad():
+            got = built(subject.images(size))
+    except Exception as error:
+        raise FellThrough(f"it does not run on {size[0]}x{size[1]} pixels: {first_line(error)}") from error
+    expected, got = as_arrays(subject.outputs(size)), as_arrays(got)
+    if [array.shape for array in got] != [array.shape for array in expected]:
+        raise FellThrough("its outputs are not of the shapes of the Hugging Face model's")
+    difference, scale = subject.room.difference(expected, got)
+    if not scale:
+        raise FellThrough("all outputs of the Hugging Face model are 0, which proves nothing")
+    return difference / scale
