@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from probe_common import class_lists, first_line, set_classes
+from probe_common import class_lists, first_line
 from probe_onnx import as_arrays
 from prove import TOLERANCE, FellThrough
 from prove_families import imported, names_of, render
 from prove_model import Subject, Uninitialized, export_of_inspection
 
 _NETWORK = "networks/whole/pytorch/files/model/network.py.jinja"
-_MORE_CLASSES = 2  # than the model has, to see which parts start anew with another number
 
 
 def prove_whole(root: Path, subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -39,7 +38,6 @@ def prove_whole(root: Path, subject: Subject) -> tuple[dict[str, Any], dict[str,
         "interpolates": subject.interpolates and subject.other_size is not None,
         "checkpointing": _can_checkpoint(model),
         "downloads": "use_pretrained_backbone" in subject.findings["config"],
-        "reset": _reset_with_classes(subject),
         "class_lists": class_lists(subject.config),
         **subject.room.plan(copy.deepcopy(model), subject.images(subject.size)),  # training steps change a model
     }
@@ -78,15 +76,6 @@ def _can_checkpoint(model: Any) -> bool:
     except Exception:
         return False
     return bool(model.supports_gradient_checkpointing)
-
-
-def _reset_with_classes(subject: Subject) -> list[str]:
-    """Return the tensors of the model whose shapes follow the number of classes."""
-    config = copy.deepcopy(subject.config)
-    set_classes(config, subject.config.num_labels + _MORE_CLASSES)
-    with Uninitialized():
-        other = type(subject.model)(config).state_dict()
-    return [name for name, tensor in subject.model.state_dict().items() if tensor.shape != other[name].shape]
 
 
 def _difference(network: Any, plan: dict[str, Any], subject: Subject, size: list[int]) -> float:
