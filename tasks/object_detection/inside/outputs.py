@@ -111,9 +111,15 @@ def plan(model: Any, images: Any) -> dict[str, Any]:
         outputs = model(pixel_values=images, return_dict=True)
     logits = outputs.logits
     config = model.config
+    no_object = logits.shape[2] == config.num_labels + 1
     own_loss = _trains(model, images)
+    left_out = {"no_object_coef"} if not no_object else set()
+    if own_loss and not _trains(model, images, auxiliary_loss=True):
+        left_out.add("auxiliary_loss")
     settings = {}
     for name, spellings in _SETTINGS.items():
+        if name in left_out:
+            continue
         found = next((spelling for spelling in spellings if getattr(config, spelling, None) is not None), None)
         if found and (own_loss or name == "num_queries"):
             settings[name] = {"attribute": found, "value": getattr(config, found)}
@@ -121,7 +127,7 @@ def plan(model: Any, images: Any) -> dict[str, Any]:
             settings[name] = {"attribute": None, "value": _OWN[name]}
     return {
         "queries": logits.shape[1],
-        "no_object": logits.shape[2] == config.num_labels + 1,
+        "no_object": no_object,
         "quadrilaterals": outputs.pred_boxes.shape[-1] == _QUADRILATERAL,
         "reading_order": hasattr(model, _ORDER),
         "own_loss": own_loss,
@@ -129,17 +135,20 @@ def plan(model: Any, images: Any) -> dict[str, Any]:
     }
 
 
-def _trains(model: Any, images: Any) -> bool:
-    """Tell whether the model computes a loss from labels, for an image with objects and one without."""
+def _trains(model: Any, images: Any, **settings: Any) -> bool:
+    """Tell whether the model, with these settings, computes a loss for an image with objects and one without."""
     boxes = torch.tensor([[0.4, 0.5, 0.2, 0.3], [0.7, 0.6, 0.3, 0.2]])
     labels = [
         {"class_labels": torch.tensor([0, 1]), "boxes": boxes},
         {"class_labels": torch.zeros(0, dtype=torch.long), "boxes": torch.zeros(0, 4)},
     ]
+    kept = {name: getattr(model.config, name, None) for name in settings}
+    vars(model.config).update(settings)
     try:
         loss = model.train()(pixel_values=images, labels=labels, return_dict=True).loss
         return bool(torch.isfinite(loss))
     except Exception:
         return False
     finally:
+        vars(model.config).update(kept)
         model.eval()
