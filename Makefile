@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 RUNTIME ?= local
+TASK ?= image-classification
 VENV := .venv
 RUN := $(VENV)/bin/python
 
 .PHONY: demo test test-all test-quick lint coverage benchmark throughput clean
 
-demo: $(VENV)/ready  ## take a small Hugging Face ViT through the whole chain on real images
-	$(RUN) demo/demo.py --runtime $(RUNTIME)
+demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=object-detection for another)
+	$(RUN) demo/demo.py --runtime $(RUNTIME) --task $(TASK)
 
 test: $(VENV)/ready  ## run the test suite, with a few cases of what has very many
 	$(RUN) -m ruff check

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import probe_room
 import prove_anatomy
 import torch
-import probe_room
 from probe_common import first_line, set_classes
 from probe_onnx import enliven, shortened, try_exporters
 from prove import BATCH, TOLERANCE, FellThrough

@@ -83,7 +83,8 @@ def compare(native: Path, deployed: Path, precision: str = "FP32") -> dict[str, 
             pairs = _pairs(one, other, same, extent)
             differences += [float(numpy.abs(one[a, 1:] - other[b, 1:]).max()) for a, b in pairs]
             for rows, matched in ((one, {a for a, _ in pairs}), (other, {b for _, b in pairs})):
-                counted = [index in matched for index in range(len(rows)) if index in matched or rows[index, 0] > last + same]
+                known = [index in matched for index in range(len(rows))]
+                counted = [hit for hit, row in zip(known, rows, strict=True) if hit or row[0] > last + same]
                 total += len(counted)
                 found += sum(counted)
     agreement = found / total if total else 1.0
@@ -92,7 +93,8 @@ def compare(native: Path, deployed: Path, precision: str = "FP32") -> dict[str, 
     if agreement < least:
         problems.append(f"only {agreement:.2%} {WORDS[0]} ({precision} needs {least:.1%})")
     if max(differences) > limit:
-        problems.append(f"edges of boxes differ by up to {max(differences):.3g} pixels ({precision} allows {limit:.3g})")
+        found = f"edges of boxes differ by up to {max(differences):.3g} pixels"
+        problems.append(f"{found} ({precision} allows {limit:.3g})")
     return {
         "images": len(left),
         "agreement": agreement,

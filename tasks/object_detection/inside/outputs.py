@@ -87,7 +87,7 @@ def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, 
 
     scales = [max(float(numpy.abs(expected[0]).max()), 1e-12), 1.0]
     rows = [
-        numpy.concatenate([array.reshape(*array.shape[:2], -1) / scale for array, scale in zip(side, scales, strict=True)], 2)
+        numpy.concatenate([array / scale for array, scale in zip(side, scales, strict=True)], axis=2)
         for side in (expected, got)
     ]
     worst = 0.0
@@ -104,8 +104,8 @@ def plan(model: Any, images: Any) -> dict[str, Any]:
     Returns:
         ``queries``: how many predictions there are for an image; ``no_object``: whether the last logit stands for
         none, so that scores are a softmax and not sigmoids; ``quadrilaterals``: whether it predicts those, which boxes
-        are drawn around; ``reading_order``: whether it also finds that, which is left out; ``own_loss``: whether the model computes the loss that it
-        was trained with; ``settings``: {name in the schema: {"attribute", "value"}}.
+        are drawn around; ``reading_order``: whether it also finds that, which is left out; ``own_loss``: whether the
+        model computes the loss that it was trained with; ``settings``: {name in the schema: {"attribute", "value"}}.
     """
     with torch.no_grad():
         outputs = model(pixel_values=images, return_dict=True)
