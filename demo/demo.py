@@ -49,7 +49,7 @@ def show(task: ModuleType, report: dict, seconds: float, workdir: Path) -> bool:
     mark = "✓" if seconds <= limit * 60 else "✗ MISSED"
     print(f"{'the whole demo':<40}{f'≤ {limit} min':>10}{seconds / 60:>10.1f} min  {mark}")
     print(f"\nStand-ins used: {', '.join(report['stand_ins']) or 'none'}")
-    print(f"The report:     {workdir / '.tao-hf' / MODEL / 'report.md'}")
+    print(f"The report:     {workdir / '.tao-hf' / task.MODEL / 'report.md'}")
     print(f"The model:      {workdir}  (try ./tao-hf status there)")
     return reached
 

@@ -1,4 +1,4 @@
-"""The demo of semantic segmentation: a small SegFormer with random weights, and digits pasted on canvases, with masks."""
+"""The demo of semantic segmentation: a small random SegFormer, and digits pasted on canvases, with masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo of object detection: a small RT-DETR with random weights, and digits pasted on canvases, with their boxes."""
+"""The demo of object detection: a small random RT-DETR, and digits pasted on canvases, with their boxes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ TRAINING = (
 MINUTES = {"local": 10, "docker": 15}
 GOALS = (
     ("native AP50", "≥ 0.30", lambda r: r["metrics"]["native"]["AP50"], lambda v: v >= 0.30),
-    ("last training loss, part of the first", "≤ 0.5", lambda r: r["training"]["last"] / r["training"]["first"], lambda v: v <= 0.5),
+    (
+        "last training loss, part of the first",
+        "≤ 0.5",
+        lambda r: r["training"]["last"] / r["training"]["first"],
+        lambda v: v <= 0.5,
+    ),
     (
         "deployed AP, distance from native",
         "≤ 0.01",

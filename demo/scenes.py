@@ -43,12 +43,11 @@ def split_digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     images = digits.images / 16.0
     train, rest = train_test_split(np.arange(len(images)), test_size=0.3, stratify=digits.target, random_state=0)
     val, test = train_test_split(rest, test_size=2 / 3, stratify=digits.target[rest], random_state=0)
-    return {name: (images[part], digits.target[part]) for name, part in (("train", train), ("val", val), ("test", test))}
+    parts = {"train": train, "val": val, "test": test}
+    return {name: (images[part], digits.target[part]) for name, part in parts.items()}
 
 
-def make_scenes(
-    split: str, count: int, side: int, sizes: tuple[int, int], most: int
-) -> list[Scene]:
+def make_scenes(split: str, count: int, side: int, sizes: tuple[int, int], most: int) -> list[Scene]:
     """Return scenes of one split.
 
     Args:

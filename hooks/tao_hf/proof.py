@@ -66,8 +66,8 @@ def prove(
     if strategy not in ("auto", *about["strategies"]):
         usable = " or ".join(("auto", *about["strategies"]))
         raise UserError(
-            f"strategy={one_line(strategy)} is for backbones; {findings['task_type']} takes the Hugging Face model with "
-            f"its heads and losses: choose {usable}."
+            f"strategy={one_line(strategy)} is for backbones; {findings['task_type']} takes the Hugging Face model "
+            f"with its heads and losses: choose {usable}."
         )
     request = {
         "findings": dict(findings),

@@ -192,6 +192,7 @@ class Uninitialized(TorchFunctionMode):
     """Leaves out drawing random numbers: weights that are loaded at once need none."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call `func`, unless it draws random numbers."""
         kwargs = kwargs or {}
         if func.__name__ in ("uniform_", "normal_", "erfinv_"):
             return args[0] if args else kwargs["tensor"]
