@@ -40,8 +40,8 @@ GOALS = (
 )
 _IMAGE_SIZE = 96  # pixels
 _SCENES = {"train": 1200, "val": 60, "test": 200}
-_DIGIT_SIZES = (18, 40)  # pixels
-_MOST_DIGITS = 4
+_DIGIT_SIZES = (26, 48)  # pixels
+_MOST_DIGITS = 3
 
 
 def save_model(folder: Path) -> None:
@@ -70,8 +70,9 @@ def save_model(folder: Path) -> None:
         hidden_expansion=0.5,
         d_model=64,
         decoder_in_channels=[64, 64, 64],
-        decoder_layers=2,
+        decoder_layers=1,
         decoder_ffn_dim=128,
+        dropout=0.0,
         decoder_attention_heads=4,
         num_queries=30,
         num_denoising=20,
