@@ -1,11 +1,12 @@
-"""Which architectures become TAO models: every one that transformers maps to image classification, measured.
+"""Which architectures become TAO models: every one that transformers maps to a task, measured.
 
-    python benchmarks/coverage.py [--only NAMES] [--tao-source embedded|auto] [--resume]
+    python benchmarks/coverage.py [--task TASK] [--only NAMES] [--tao-source embedded|auto] [--resume]
 
-A tiny random model of each (tests/tiny_classifiers.py) goes through `copier copy` with all answers left to the
-template, in a working directory of its own; then the generated tests run: they train, convert, export to ONNX and
-compare with ONNX Runtime. What came of it is written into docs/coverage.md. The status is 1 when an architecture makes
-the template crash, or when fewer than GOAL of them pass or are refused by the inspection for what they are.
+A tiny random model of each (tests/tiny_*.py) goes through `copier copy` with all answers left to the template, in a
+working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with ONNX
+Runtime. What came of it is written into docs/coverage/TASK.md, for one task or for all of them. The status is 1 when an
+architecture makes the template crash, or when fewer than the task's goal pass or are refused by the inspection for
+what they are.
 """
 
 from __future__ import annotations
@@ -29,17 +30,26 @@ sys.path[:0] = [str(ROOT / "hooks")]
 from tao_hf.runtime import get_runtime  # noqa: E402
 
 BUILD = ROOT / "build" / "coverage"
-DOCUMENT = ROOT / "docs" / "coverage.md"
-GOAL = 40  # of 42
+DOCUMENTS = ROOT / "docs" / "coverage"
+# Task, the table of its tiny models, and how many architectures must pass or be refused for what they are.
+TASKS = {
+    "image-classification": ("tiny_classifiers", 40),
+    "object-detection": ("tiny_detectors", 19),
+    "image-segmentation": ("tiny_segmenters", 9),
+}
 LONGEST = 1200  # seconds for one model
 # Models that differ in the answers, not in the checkpoint: name, model, answers.
-ANSWERED = (("vit_head_of_7_classes", "vit", {"num_labels": 7}),)
+ANSWERED = {
+    "image-classification": (("vit_head_of_7_classes", "vit", {"num_labels": 7}),),
+    "object-detection": (("rt_detr_of_7_classes", "rt_detr", {"num_labels": 7}),),
+    "image-segmentation": (("segformer_of_7_classes", "segformer", {"num_labels": 7}),),
+}
 PASSED, FAILED, REFUSED, CRASHED = "passed", "failed", "refused", "crashed"
 
 
-def make_models(python: str, names: list[str]) -> dict[str, Any]:
-    """Make the tiny models in the local runtime; return the rows of the table, and what it has no row for."""
-    script = ROOT / "tests" / "tiny_classifiers.py"
+def make_models(python: str, table: str, names: list[str]) -> dict[str, Any]:
+    """Make the tiny models of a table in the local runtime; return its rows, and what it has no row for."""
+    script = ROOT / "tests" / f"{table}.py"
     command = [python, "-W", "ignore", str(script), str(BUILD / "models"), *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -108,14 +118,15 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
         "passed_over": {name: entry["reason"] for name, entry in proofs["tried"].items() if not entry["passed"]},
         "difference": proofs["tried"][strategy]["difference"],
         "sizes": proofs["tried"][strategy]["sizes"],
-        "exporter": proofs["plans"][strategy]["onnx"]["exporter"],
+        "exporter": proofs["plans"][strategy]["onnx"]["exporter"]
+        + (" + size" if proofs["plans"][strategy]["onnx"].get("dynamic_size") else ""),
         "export_difference": proofs["plans"][strategy]["onnx"]["max_abs_diff"],
         "tests": sum(tests),
         "versions": findings["versions"],
     }
 
 
-def render(results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source: str) -> str:
+def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source: str) -> str:
     """Return the document."""
     rows = ["| architecture | model | strategy | proof | export | tests | seconds | |", f"{'|---' * 8}|"]
     rows += [_row(name, result, made["rows"][name]) for name, result in results.items()]
@@ -124,22 +135,23 @@ def render(results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source:
     whole = against == ["tao-pytorch"]
     return "\n".join(
         [
-            "# Coverage",
+            f"# Coverage: {task}",
             "",
             "Written by `make coverage`; do not edit. A tiny random model of every architecture that transformers maps",
-            "to image classification went through the template with `strategy=auto`, and through the generated tests.",
+            f"to {task} went through the template with `strategy=auto`, and through the generated tests.",
             "",
             f"**{_summary(results, made)}**",
             "",
-            "`reuse` was proven against "
-            + ("the real tao-pytorch." if whole else f"the stand-in's backbones ({'; '.join(against)})."),
+            "They were proven against "
+            + ("the real tao-pytorch." if whole else f"the stand-in of tao-pytorch ({'; '.join(against)})."),
             f"Versions: {', '.join(f'{name} {number}' for name, number in versions.items())}; {os.cpu_count()} cores; "
             f"`tao_source={tao_source}`.",
             "",
-            "- **strategy**: the first that gives the model's numbers, of reuse, timm and hf.",
-            "- **proof**: largest difference from the Hugging Face model's logits, as a part of the largest logit; at",
+            "- **strategy**: the first that gives the model's numbers.",
+            "- **proof**: largest difference from the Hugging Face model's outputs, as a part of the largest one; at",
             "  the native size and, where two sizes are named, at another one.",
-            "- **export**: largest difference of ONNX Runtime from PyTorch on a small twin, absolute.",
+            "- **export**: largest difference of ONNX Runtime from PyTorch on a small twin; of detectors, between the",
+            "  sets of predictions, as a part of the largest logit. `+ size`: height and width are dynamic too.",
             "- **tests**: generated tests that passed; **seconds**: inspection, proof, rendering and tests together.",
             "",
             *rows,
@@ -196,23 +208,18 @@ def _summary(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> str:
     return f"{len(outcomes)} of {made['architectures']} architectures: {counts}{without}."
 
 
-def main() -> int:
-    """Make the models, take each through the template, write the document; see the module."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these models alone; the document is not written")
-    parser.add_argument("--tao-source", choices=("embedded", "auto"), default="embedded")
-    parser.add_argument("--resume", action="store_true", help="keep the results of models that are done")
-    args = parser.parse_args()
-    runtime = get_runtime("local")
-    runtime.prepare()
-    print("making the tiny models …", flush=True)
-    models = [next((model for name, model, _ in ANSWERED if name == wanted), wanted) for wanted in args.only or []]
-    made = make_models(str(runtime.python), list(dict.fromkeys(models)))
-    made["rows"] |= {name: made["rows"][model] for name, model, _ in ANSWERED if model in made["rows"]}
-    answers = {name: (model, given) for name, model, given in ANSWERED}
+def measure(task: str, python: str, args: argparse.Namespace) -> bool:
+    """Take the models of a task through the template and write its document; return whether its goal is reached."""
+    table, goal = TASKS[task]
+    answered = ANSWERED[task]
+    print(f"{task}: making the tiny models …", flush=True)
+    models = [next((model for name, model, _ in answered if name == wanted), wanted) for wanted in args.only or []]
+    made = make_models(python, table, list(dict.fromkeys(models)))
+    made["rows"] |= {name: made["rows"][model] for name, model, _ in answered if model in made["rows"]}
+    answers = {name: (model, given) for name, model, given in answered}
     results = {}
     for name in args.only or made["rows"]:
-        file = BUILD / "results" / f"{name}.json"
+        file = BUILD / "results" / task / f"{name}.json"
         if not (args.resume and file.is_file()):
             result = take(name, *answers.get(name, (name, {})), args.tao_source)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -220,11 +227,28 @@ def main() -> int:
         results[name] = json.loads(file.read_text(encoding="utf-8"))
         print(_row(name, results[name], made["rows"][name]), flush=True)
     if not args.only:
-        DOCUMENT.write_text(render(results, made, args.tao_source), encoding="utf-8")
+        DOCUMENTS.mkdir(exist_ok=True)
+        (DOCUMENTS / f"{task}.md").write_text(render(task, results, made, args.tao_source), encoding="utf-8")
     print(_summary(results, made))
     outcomes = list(_outcomes(results, made).values())
-    enough = outcomes.count(PASSED) + outcomes.count(REFUSED) >= (len(outcomes) if args.only else GOAL)
-    return 0 if enough and CRASHED not in outcomes else 1
+    enough = outcomes.count(PASSED) + outcomes.count(REFUSED) >= (len(outcomes) if args.only else goal)
+    return enough and CRASHED not in outcomes
+
+
+def main() -> int:
+    """Measure one task or all; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--task", choices=TASKS, help="this task alone")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these models of one task; no document is written")
+    parser.add_argument("--tao-source", choices=("embedded", "auto"), default="embedded")
+    parser.add_argument("--resume", action="store_true", help="keep the results of models that are done")
+    args = parser.parse_args()
+    if args.only and not args.task:
+        parser.error("--only needs --task, which says whose models they are")
+    runtime = get_runtime("local")
+    runtime.prepare()
+    reached = [measure(task, str(runtime.python), args) for task in ([args.task] if args.task else TASKS)]
+    return 0 if all(reached) else 1
 
 
 if __name__ == "__main__":

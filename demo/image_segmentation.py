@@ -7,14 +7,14 @@ from pathlib import Path
 MODEL = "digits_segformer"
 DATA = "digits-masks"
 TRAINING = (
-    "train.num_epochs=20",
-    "train.checkpoint_interval=20",
+    "train.num_epochs=30",
+    "train.checkpoint_interval=30",
     "train.validation_interval=5",
     "train.optim.lr=0.002",
     "train.optim.warmup_epochs=2",
     "dataset.batch_size=16",
     "dataset.augmentation.random_flip.enable=false",
-    "dataset.augmentation.random_color.enable=false",
+    "dataset.augmentation.random_scale_crop.enable=false",
 )
 MINUTES = {"local": 10, "docker": 15}
 GOALS = (
