@@ -1,4 +1,4 @@
-"""Prove a tiny model of every architecture in one process of the runtime: `coverage_cases.py ROOT MODELS OUT`.
+"""Prove a tiny model of every architecture in one process of the runtime: `coverage_cases.py ROOT MODELS OUT TABLE`.
 
 Run by the fixture `proven` in test_coverage.py, which puts tao-pytorch, real or stand-in, on PYTHONPATH.
 """
@@ -6,6 +6,7 @@ Run by the fixture `proven` in test_coverage.py, which puts tao-pytorch, real or
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import sys
@@ -14,30 +15,39 @@ from pathlib import Path
 from typing import Any
 
 
-def main(root: Path, models: Path, out: Path) -> None:
+def main(root: Path, models: Path, out: Path, table: Path) -> None:
     """Make, inspect and prove; write {name: {"refused": sentence} or the proof or {"crashed": traceback}}."""
     sys.path[:0] = [str(root / "hooks" / "tao_hf" / "inside"), str(root / "tests"), str(root), str(root / "hooks")]
     import probe
     import prove
-    import tiny_classifiers
+    from tao_hf import context
+
+    tiny = importlib.import_module(str(table))
 
     def taken(name: str) -> dict[str, Any]:
-        tiny_classifiers.make(name, models / name)
+        tiny.make(name, models / name)
         findings = models / f"{name}.json"
         if probe.main(["local", str(models / name), "", str(findings), str(models / f"{name}.report")]):
             return {"refused": json.loads(findings.read_text(encoding="utf-8"))["error"]["message"]}
         found = json.loads(findings.read_text(encoding="utf-8"))
-        request = {"findings": found, "strategies": ["reuse", "timm", "hf"], "registered": None, "weights": None}
+        about = context.task(root, found["task_type"])
+        request = {
+            "findings": found,
+            "strategies": about["strategies"],
+            "registered": None,
+            "weights": None,
+            "network": about["network"],
+        }
         return prove.prove(root, request)
 
     results = {}
-    for name, row in tiny_classifiers.TINY.items():
+    for name, row in tiny.TINY.items():
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 results[name] = {"model_type": row.model_type, **taken(name)}
         except Exception:
             results[name] = {"model_type": row.model_type, "crashed": traceback.format_exc(limit=-4)}
-    about = {"mapped": sorted(tiny_classifiers.mapped()), "missing": tiny_classifiers.missing()}
+    about = {"mapped": sorted(tiny.mapped()), "missing": tiny.missing()}
     out.write_text(json.dumps({**about, "results": results}), encoding="utf-8")
 
 

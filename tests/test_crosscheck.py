@@ -12,6 +12,7 @@ import pytest
 from render_fixtures import ROOT
 
 SCRIPT = ROOT / "hooks" / "tao_hf" / "inside" / "crosscheck.py"
+ROOM = ROOT / "tasks" / "image_classification" / "inside"
 CLASSES = ["cat", "dog"]
 Rows = list[list[object]]
 
@@ -31,9 +32,17 @@ def compare(
     tmp_path: Path, native: Rows, deployed: Rows, precision: str = "FP32", **kwargs: list[str]
 ) -> tuple[int, dict]:
     """Run the script and return its exit status and its JSON."""
-    left, right = write(tmp_path / "native.csv", native), write(tmp_path / "deployed.csv", deployed, **kwargs)
+    for name, body, options in (("native", native, {}), ("deployed", deployed, kwargs)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "result.csv", body, **options)
+    return run(tmp_path, precision)
+
+
+def run(tmp_path: Path, precision: str = "FP32") -> tuple[int, dict]:
+    """Run the script on the folders native and deployed and return its exit status and its JSON."""
     out = tmp_path / "out.json"
-    argv = [sys.executable, "-I", str(SCRIPT), str(left), str(right), "--precision", precision, "--json", str(out)]
+    folders = [str(ROOM), str(tmp_path / "native"), str(tmp_path / "deployed")]
+    argv = [sys.executable, "-I", str(SCRIPT), *folders, "--precision", precision, "--json", str(out)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert not done.stderr, done.stderr
     return done.returncode, json.loads(out.read_text(encoding="utf-8"))
@@ -111,7 +120,8 @@ def test_files_that_cannot_be_compared_fail_with_the_reason(
 
 
 def test_a_missing_file_fails_with_the_reason(tmp_path: Path) -> None:
-    left, out = write(tmp_path / "native.csv", rows()), tmp_path / "out.json"
-    argv = [sys.executable, "-I", str(SCRIPT), str(left), str(tmp_path / "none.csv"), "--json", str(out)]
-    assert subprocess.run(argv, capture_output=True, check=False).returncode == 1
-    assert "cannot read none.csv" in json.loads(out.read_text(encoding="utf-8"))["problems"][0]
+    (tmp_path / "native").mkdir()
+    write(tmp_path / "native" / "result.csv", rows())
+    code, result = run(tmp_path)
+    assert code == 1
+    assert "cannot read result.csv" in result["problems"][0]

@@ -112,9 +112,10 @@ class Bench:
 
     def compare(self) -> tuple[int, str]:
         """Compare native and TensorRT predictions as step 23 does."""
-        files = [self.results / folder / "result.csv" for folder in ("inference", "trt_inference")]
+        folders = [self.results / folder for folder in ("inference", "trt_inference")]
         script = self.workdir / ".tao-hf/lib/tao_hf/inside/crosscheck.py"
-        return self.python(script, *files, "--precision", "FP32", "--json", self.workdir / "compared.json")
+        room = self.workdir / ".tao-hf/lib/tasks/image_classification"
+        return self.python(script, room, *folders, "--precision", "FP32", "--json", self.workdir / "compared.json")
 
     def good(self, step_id: str, ran: tuple[int, str]) -> None:
         """Keep the log of a step that passed."""
@@ -142,7 +143,7 @@ def bench(copied_hf: Path, runtime_python: Path, tmp_path_factory: pytest.TempPa
     workdir = Path(shutil.copytree(copied_hf, tmp_path_factory.mktemp("bench") / "workdir", symlinks=True))
     bench = Bench(workdir, runtime_python)
     dataset = [bench.results / "data", "--classes", 4, "--height", 32, "--width", 32, "--channels", 3]
-    bench.good("22.prepare", bench.python(workdir / ".tao-hf/lib/tao_hf/inside/dataset.py", *dataset))
+    bench.good("22.prepare", bench.python(workdir / ".tao-hf/lib/tasks/image_classification/dataset.py", *dataset))
     bench.good("22.train", bench.subtask("train", f"train.results_dir={bench.results}/train"))
     bench.good("22.evaluate", bench.subtask("evaluate"))
     bench.good("22.inference", bench.subtask("inference", f"inference.results_dir={bench.results}/inference"))

@@ -744,33 +744,39 @@ def test_a_path_that_taos_launcher_would_split_is_refused_before_training(tmp_pa
     assert status == "failed" and "blanks or quotes" in reason
 
 
+DATA_SETTINGS = ("dataset.test_dataset.images_dir", "dataset.train_data_sources")
+
+
 @pytest.mark.parametrize("setting", ["train.num_epochs", "=3", "train num_epochs=3", "--help", "+train.x=1", "a..b=1"])
 def test_a_setting_must_be_key_value(setting: str) -> None:
     with pytest.raises(UserError, match="key=value"):
-        check_settings([setting])
+        check_settings([setting], DATA_SETTINGS)
 
 
 @pytest.mark.parametrize(
     "key",
     ["results_dir", "train.results_dir", "evaluate.checkpoint", "export.onnx_file", "inference.trt_engine",
-     "dataset.root_dir", "dataset.test_dataset.images_dir", "gen_trt_engine.tensorrt.data_type"],
+     "dataset.root_dir", "dataset.test_dataset.images_dir", "dataset.train_data_sources.image_dir",
+     "gen_trt_engine.tensorrt.data_type"],
 )  # fmt: skip
 def test_what_the_run_decides_cannot_be_set(key: str) -> None:
     with pytest.raises(UserError, match=key):
-        check_settings([f"{key}=x"])
-    check_settings(["train.optim.lr=0.001", "model.backbone.pretrained_backbone_path=/x.pth"])
+        check_settings([f"{key}=x"], DATA_SETTINGS)
+    check_settings(["train.optim.lr=0.001", "model.backbone.pretrained_backbone_path=/x.pth"], DATA_SETTINGS)
 
 
 def test_a_dataset_must_be_laid_out_as_tao_wants_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"classes\.txt"):
-        check_data(tmp_path)
+        check_data(tmp_path, [])
     (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
     with pytest.raises(UserError, match="at least two"):
-        check_data(tmp_path)
+        check_data(tmp_path, [])
     (tmp_path / "classes.txt").write_text("dog\ncat\n", encoding="utf-8")
     (tmp_path / "train").mkdir()
     with pytest.raises(UserError, match="val/"):
-        check_data(tmp_path)
+        check_data(tmp_path, [])
     (tmp_path / "val").mkdir()
     (tmp_path / "test").mkdir()
-    assert check_data(tmp_path) == ["dog", "cat"]
+    assert check_data(tmp_path, []) == ["dog", "cat"]
+    with pytest.raises(UserError, match=r"annotations/train\.json"):
+        check_data(tmp_path, ["annotations/train.json"])

@@ -36,7 +36,7 @@ def prove_whole(root: Path, subject: Subject) -> tuple[dict[str, Any], dict[str,
         "network": None,
         "backbone": backbone_path(model),
         "interpolates": subject.interpolates and subject.other_size is not None,
-        "frozen": not any(p.requires_grad for p in model.get_submodule(backbone_path(model)).parameters()),
+        "frozen": _is_frozen(subject, backbone_path(model)),
         "checkpointing": _can_checkpoint(model),
         "downloads": "use_pretrained_backbone" in subject.findings["config"],
         "class_lists": class_lists(subject.config),
@@ -68,6 +68,13 @@ def backbone_path(model: Any) -> str:
         if path.rpartition(".")[2] in ("backbone", "conv_encoder") and path.count(".") <= 1:
             return path
     return model.base_model_prefix
+
+
+def _is_frozen(subject: Subject, path: str) -> bool:
+    """Tell whether a freshly built model does not train its feature extractor, as one that was loaded may."""
+    with Uninitialized():
+        fresh = type(subject.model)(subject.config)
+    return not any(parameter.requires_grad for parameter in fresh.get_submodule(path).parameters())
 
 
 def _can_checkpoint(model: Any) -> bool:
