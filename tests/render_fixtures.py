@@ -117,6 +117,71 @@ def classifier_context(
     return {**answers, **context.derived(ROOT, answers)}
 
 
+# What the proof found of a detector and of a segmenter; the network is the Hugging Face model whole.
+WHOLE: dict[str, Any] = {
+    "network": None,
+    "backbone": "model.backbone",
+    "interpolates": False,
+    "frozen": False,
+    "checkpointing": True,
+    "downloads": False,
+    "class_lists": [],
+    "own_loss": True,
+    "other_size": [48, 64],
+}
+DETECTOR: dict[str, Any] = {
+    **WHOLE,
+    "queries": 20,
+    "no_object": False,
+    "quadrilaterals": False,
+    "reading_order": False,
+    "settings": {
+        "num_queries": {"attribute": "num_queries", "value": 20},
+        "auxiliary_loss": {"attribute": "auxiliary_loss", "value": True},
+        "num_denoising": {"attribute": "num_denoising", "value": 10},
+        "class_cost": {"attribute": "matcher_class_cost", "value": 2.0},
+        "bbox_loss_coef": {"attribute": "weight_loss_bbox", "value": 5.0},
+    },
+    "onnx": {"ok": True, "exporter": "torchscript", "opset": 17, "dynamic_size": False},
+}
+SEGMENTER: dict[str, Any] = {
+    **WHOLE,
+    "ignore": "semantic_loss_ignore_index",
+    "onnx": {"ok": True, "exporter": "torchscript", "opset": 17, "dynamic_size": True},
+}
+
+
+def detector_context(**plan: Any) -> dict[str, Any]:
+    """Return the names that templates see for a detector; `plan` is what differs from `DETECTOR`."""
+    return _whole_context("object-detection", "rt_detr", "RTDetrForObjectDetection", {**DETECTOR, **plan})
+
+
+def segmenter_context(**plan: Any) -> dict[str, Any]:
+    """Return the names that templates see for a segmenter; `plan` is what differs from `SEGMENTER`."""
+    return _whole_context("image-segmentation", "segformer", "SegformerForSemanticSegmentation", {**SEGMENTER, **plan})
+
+
+def _whole_context(task_type: str, model_type: str, model_class: str, plan: dict[str, Any]) -> dict[str, Any]:
+    names = classifier_context(resize={"mode": "shortest_edge", "size": 28}, reduce_labels=False)
+    findings = {
+        **names["findings"],
+        "task_type": task_type,
+        "pipeline_tag": task_type,
+        "model_type": model_type,
+        "model_class": model_class,
+        "feature_dim": None,
+        "config": {"model_type": model_type},
+    }
+    answers = {
+        **{key: names[key] for key in ("model_name", "hf_model_id", "image_size", "num_labels", "branch_name")},
+        "task_type": task_type,
+        "findings": findings,
+        "strategy": "auto",
+        "proofs": {**copy.deepcopy(PROOFS), "plans": {"hf": plan}},
+    }
+    return {**answers, **context.derived(ROOT, answers)}
+
+
 def environment() -> jinja2.Environment:
     """Return a Jinja environment like the one that Copier renders with; unknown names are errors."""
     env = jinja2.Environment(  # noqa: S701  # the files are no HTML; untrusted text goes through filters

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import render_fixtures
 from tao_hf import patches
@@ -160,12 +161,17 @@ SURROUNDINGS = {
 }
 
 
-def build(root: Path) -> Path:
-    """Write the working directory into `root` and return `root`."""
+def build(root: Path, names: dict[str, Any] | None = None) -> Path:
+    """Write the working directory into `root` and return `root`.
+
+    Args:
+        root: An empty folder.
+        names: What the templates see; a classifier called `MODEL` without.
+    """
     for name, text in SURROUNDINGS.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text.lstrip("\n"), encoding="utf-8")
-    names = render_fixtures.classifier_context(model_name=MODEL)
+    names = names or render_fixtures.classifier_context(model_name=MODEL)
     for repo in ("tao-core", "tao-pytorch", "tao-deploy"):
         render_fixtures.render(repo, names, root / repo)
     scratch = root / ".tao-hf"
@@ -183,5 +189,5 @@ def build(root: Path) -> Path:
     }
     record = {"template_version": "0", "runtime": "local", "repos": sources}
     (scratch / "workdir.json").write_text(json.dumps(record), encoding="utf-8")
-    patches.apply(root, MODEL, names["backbone_module"], [names["backbone_type"]])
+    patches.apply(root, MODEL, **{f"backbone_{key}": value for key, value in names["model_record"]["backbone"].items()})
     return root
