@@ -152,17 +152,29 @@ SEGMENTER: dict[str, Any] = {
 
 
 def detector_context(**plan: Any) -> dict[str, Any]:
-    """Return the names that templates see for a detector; `plan` is what differs from `DETECTOR`."""
+    """Return the names that templates see for a detector.
+
+    Args:
+        **plan: What differs from `DETECTOR`; also ``model_name`` and ``model_class``.
+    """
     return _whole_context("object-detection", "rt_detr", "RTDetrForObjectDetection", {**DETECTOR, **plan})
 
 
 def segmenter_context(**plan: Any) -> dict[str, Any]:
-    """Return the names that templates see for a segmenter; `plan` is what differs from `SEGMENTER`."""
+    """Return the names that templates see for a segmenter.
+
+    Args:
+        **plan: What differs from `SEGMENTER`; also ``model_name`` and ``model_class``.
+    """
     return _whole_context("image-segmentation", "segformer", "SegformerForSemanticSegmentation", {**SEGMENTER, **plan})
 
 
 def _whole_context(task_type: str, model_type: str, model_class: str, plan: dict[str, Any]) -> dict[str, Any]:
-    names = classifier_context(resize={"mode": "shortest_edge", "size": 28}, reduce_labels=False)
+    model_name = plan.pop("model_name", "tiny_vit")
+    model_class = plan.pop("model_class", model_class)
+    names = classifier_context(
+        model_name=model_name, resize={"mode": "shortest_edge", "size": 28}, reduce_labels=False
+    )
     findings = {
         **names["findings"],
         "task_type": task_type,

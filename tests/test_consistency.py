@@ -139,7 +139,7 @@ MUTATIONS = {
     "calibration with ImageNet's numbers": (
         "normalization",
         replace(f"{DEPLOY}/engine_builder.py", "def set_calibrator(", "def unused("),
-        "preprocess_mode='torch'",
+        "has no set_calibrator",
     ),
     "numbers in the code": (
         "normalization",

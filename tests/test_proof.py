@@ -132,6 +132,6 @@ def test_settled() -> None:
 def test_description() -> None:
     assert proof.describe(PROOFS).splitlines() == [
         "  strategy reuse    – TAO has no beit",
-        "  strategy timm     ✓ differs by 2.0e-06 of the largest logit, at 32x32 pixels",
+        "  strategy timm     ✓ differs by 2.0e-06 of the largest output, at 32x32 pixels",
     ]
     assert "stand-in" in proof.describe({**PROOFS, "against": "tao-pytorch cannot be imported here (x)"})

@@ -40,6 +40,7 @@ INFO: dict[str, Any] = {
 }
 CORE_FILE, PYTORCH_FILE, DEPLOY_FILE, DEPLOY_DATA, DEPLOY_INIT, DEPLOY_SPEC = INFO["files"][:6]
 TEST_IMAGES = 6
+WORDS = ["same label", "largest difference of two raw outputs"]
 
 
 @pytest.fixture
@@ -533,7 +534,8 @@ class PlayedTao:
     def compared(self, step_id: str = "23", **more: object) -> None:
         """Write the comparison's JSON."""
         result = {
-            "images": TEST_IMAGES, "agreement": 1.0, "max_abs_diff": 1e-6, "precision": "FP32", "problems": [],
+            "images": TEST_IMAGES, "agreement": 1.0, "max_abs_diff": 1e-6, "precision": "FP32", "words": WORDS,
+            "problems": [],
         }  # fmt: skip
         self.write(self.logs / f"{step_id}.json", json.dumps({**result, **more}))
 
@@ -574,7 +576,7 @@ def test_the_whole_chain_passes_through_the_models_own_commands_in_their_context
         "deployed": {"top_1_accuracy": 0.9, "num_images": TEST_IMAGES},
     }
     assert report["cross_check"] == {
-        "images": TEST_IMAGES, "agreement": 1.0, "max_abs_diff": 1e-6, "precision": "FP32",
+        "images": TEST_IMAGES, "agreement": 1.0, "max_abs_diff": 1e-6, "precision": "FP32", "words": WORDS,
     }  # fmt: skip
     assert report["cross_check_fp16"] == {**report["cross_check"], "max_abs_diff": 1e-3, "precision": "FP16"}
 

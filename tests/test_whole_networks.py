@@ -25,6 +25,7 @@ import probe_config
 import probe_room
 
 MODEL = tree_fixtures.MODEL
+LONG = "a_name_as_long_as_the_longest_we_suggest"
 REPOS = ("tao-core", "tao-pytorch", "tao-deploy")
 VARIANTS: dict[str, Callable[[], dict[str, Any]]] = {
     "detector": detector_context,
@@ -39,6 +40,12 @@ VARIANTS: dict[str, Callable[[], dict[str, Any]]] = {
         },
     ),
     "detector of quadrilaterals": lambda: detector_context(quadrilaterals=True, downloads=True),
+    "detector with long names": lambda: detector_context(
+        model_name=LONG, model_class="TableTransformerForObjectDetection"
+    ),
+    "segmenter with long names": lambda: segmenter_context(
+        model_name=LONG, model_class="Data2VecVisionForSemanticSegmentation"
+    ),
     "segmenter": segmenter_context,
     "segmenter of one size": lambda: segmenter_context(
         interpolates=True, onnx={"ok": True, "exporter": "dynamo", "opset": 18, "dynamic_size": False}
@@ -65,7 +72,7 @@ def test_every_file_is_python_without_traces_of_the_template(rendered: tuple[dic
     for name, text in files(rendered[1]).items():
         ast.parse(text)
         assert "{{" not in text.replace("{{model", "") and "{%" not in text and "\n\n\n\n" not in text, name
-        assert max(map(len, text.splitlines())) <= 120, name
+        assert max(len(line) for line in text.splitlines() if "noqa: E501" not in line) <= 120, name
         assert text.endswith("\n") and not text.endswith("\n\n"), name
 
 

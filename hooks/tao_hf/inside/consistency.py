@@ -23,8 +23,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 SECTIONS = ("model", "dataset", "train", "evaluate", "inference", "export", "gen_trt_engine", "quantize")
-# What tao-deploy's classification builder assumes in each preprocess_mode.
-ASSUMED = {"torch": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
 _SHARED_BEFORE_0_4 = ("dataset.img_size", "dataset.augmentation.resize", "dataset.augmentation.center_crop")
 NORMALIZE_ARGUMENTS = ("mean", "std", "image_mean", "image_std")
 PYTORCH, DEPLOY = "nvidia_tao_pytorch", "nvidia_tao_deploy"
@@ -151,25 +149,14 @@ def _same_settings(tree: Tree, keys: Sequence[str]) -> Iterator[str]:
 
 
 def _builder_normalization(tree: Tree) -> Iterator[str]:
-    """Check that a builder without calibration of its own assumes the mean and std that the spec holds."""
+    """Check that the builder calibrates by itself: TAO's builders do it with a mean and std of their own."""
     modules = tree.modules(tree.deploy)
-    if any(
-        isinstance(node, ast.FunctionDef) and node.name == "set_calibrator"
-        for m in modules
-        for node in ast.walk(m.tree)
-    ):
-        return
-    spec = tree.train_spec
-    used = tuple(tree.setting(spec, f"dataset.augmentation.{name}") for name in ("mean", "std"))
-    for module in modules:
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.keyword) and node.arg == "preprocess_mode":
-                mode = module.value(node.value)
-                if ASSUMED.get(mode) != used:
-                    yield (
-                        f"{module.at(node.value)}: preprocess_mode={mode!r} calibrates with another mean and std than "
-                        f"{spec.at('dataset.augmentation')} ({used[0]}, {used[1]}); calibrate with the spec's values"
-                    )
+    functions = (node for module in modules for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef))
+    if not any(function.name == "set_calibrator" for function in functions):
+        yield (
+            f"{tree.deploy}/engine_builder.py:1: has no set_calibrator, so TAO's builder calibrates with a mean and std "
+            f"of its own; calibrate with those of {tree.train_spec.at('dataset.augmentation')}"
+        )
 
 
 def _fixed_normalization(tree: Tree) -> Iterator[str]:
