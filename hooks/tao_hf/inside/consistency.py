@@ -154,8 +154,8 @@ def _builder_normalization(tree: Tree) -> Iterator[str]:
     functions = (node for module in modules for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef))
     if not any(function.name == "set_calibrator" for function in functions):
         yield (
-            f"{tree.deploy}/engine_builder.py:1: has no set_calibrator, so TAO's builder calibrates with a mean and std "
-            f"of its own; calibrate with those of {tree.train_spec.at('dataset.augmentation')}"
+            f"{tree.deploy}/engine_builder.py:1: has no set_calibrator, so TAO's builder calibrates with a mean and "
+            f"std of its own; calibrate with those of {tree.train_spec.at('dataset.augmentation')}"
         )
 
 
