@@ -31,15 +31,18 @@ def colour(label: int, classes: int, channels: int) -> tuple[int, ...]:
 
 
 def picture(
-    classes: int, height: int, width: int, channels: int, rng: np.random.Generator
+    first: int, classes: int, height: int, width: int, channels: int, rng: np.random.Generator
 ) -> tuple[Image.Image, list[tuple[int, list[int]]]]:
-    """Return a picture of one to three shapes on noise, and label and box (left, top, width, height) of each shape."""
+    """Return a picture of one to three shapes on noise, and label and box (left, top, width, height) of each shape.
+
+    The labels count up from `first`, so that every class has its share.
+    """
     noise = rng.integers(0, 60, (height, width) if channels == 1 else (height, width, 3), dtype=np.uint8)
     image = Image.fromarray(noise)
     draw = ImageDraw.Draw(image)
     objects = []
-    for _ in range(rng.integers(1, MOST_OBJECTS + 1)):
-        label = int(rng.integers(classes))
+    for number in range(rng.integers(1, MOST_OBJECTS + 1)):
+        label = (first + number) % classes
         sides = [int(side * rng.uniform(0.25, 0.5)) for side in (width, height)]
         left, top = (int(rng.integers(side - extent)) for side, extent in zip((width, height), sides, strict=True))
         corners = [left, top, left + sides[0] - 1, top + sides[1] - 1]
@@ -70,7 +73,7 @@ def write_dataset(folder: Path, classes: int, height: int, width: int, channels:
         (folder / split).mkdir(exist_ok=True)
         images, boxes = [], []
         for index in range(count):
-            image, objects = picture(classes, *size, channels, rng)
+            image, objects = picture(len(boxes), classes, *size, channels, rng)
             name = f"{index:03d}.png"
             image.save(folder / split / name)
             images.append({"id": index + 1, "file_name": name, "height": size[0], "width": size[1]})
