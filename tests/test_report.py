@@ -190,9 +190,9 @@ def test_the_table_says_once_why_many_steps_were_skipped(fresh: dict) -> None:
 
 
 def test_the_proof_of_the_backbone_is_said(fresh: dict) -> None:
-    sentence = "strategy reuse, with random weights: its logits differ from the Hugging Face model's by at most 2.3e-06"
+    sentence = "strategy reuse, with random weights: its outputs differ from the Hugging Face model's by at most 2.3e-06"
     assert sentence in report.markdown(fresh)
-    assert f"backbone: {sentence} of the largest, at 32x32 and 64x96 pixels" in report.summary_table(fresh)
+    assert f"proof: {sentence} of the largest, at 32x32 and 64x96 pixels" in report.summary_table(fresh)
 
 
 def test_a_proof_on_the_stand_in_says_so() -> None:
@@ -204,4 +204,4 @@ def test_a_proof_on_the_stand_in_says_so() -> None:
 def test_a_model_of_an_earlier_version_has_no_proof() -> None:
     info = {name: value for name, value in INFO.items() if name not in ("strategy", "proof")}
     result = report.new_report(info, "local", [], STEPS, "full")
-    assert "Backbone: not proven" in report.markdown(result) and "backbone:" not in report.summary_table(result)
+    assert "Proof: not proven" in report.markdown(result) and "proof:" not in report.summary_table(result)

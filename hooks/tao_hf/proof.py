@@ -88,7 +88,7 @@ def prove(
         code = runtime.path(_ROOT / "hooks" / "tao_hf" / "inside" / "prove.py")
         argv = ["python", code, runtime.path(_ROOT), runtime.path(asked), runtime.path(found)]
         paths = [runtime.path(repos[name]) for name in ("tao-core", "tao-pytorch")]
-        with step("Proving that the backbone gives the model's numbers") as shown:
+        with step("Proving that the network gives the model's numbers") as shown:
             done = runtime.run(
                 argv,
                 context="inspect",

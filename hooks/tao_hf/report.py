@@ -216,7 +216,7 @@ def _proof_sentence(report: dict[str, Any]) -> str:
     sizes = " and ".join("x".join(map(str, size)) for size in found["sizes"])
     where = "" if found["against"] == "tao-pytorch" else f" (on the stand-in: {found['against']})"
     return (
-        f"strategy {report['strategy']}, with {found['weights']} weights: its logits differ from the Hugging Face "
+        f"strategy {report['strategy']}, with {found['weights']} weights: its outputs differ from the Hugging Face "
         f"model's by at most {found['difference']:.1e} of the largest, at {sizes} pixels{where}"
     )
 
@@ -230,7 +230,7 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         f"- Hugging Face model: {_cell(report['hf_model_id'])}",
         f"- Task: {_cell(report['task_type'])}",
-        f"- Backbone: {_cell(_proof_sentence(report))}",
+        f"- Proof: {_cell(_proof_sentence(report))}",
         f"- Runtime: {_cell(report['runtime'])}",
         f"- {_cell(_stand_in_sentence(report))}",
         "",
@@ -299,7 +299,7 @@ def summary_table(report: dict[str, Any]) -> str:
         for check in checks
     ]
     if report.get("proof"):
-        lines += ["", f"  backbone: {plain(_proof_sentence(report))}"]
+        lines += ["", f"  proof: {plain(_proof_sentence(report))}"]
     if report["stand_ins"]:
         lines += ["", f"  on stand-ins: {', '.join(report['stand_ins'])}"]
     return "\n".join([*lines, "", f"  {_verdict_sentence(report)}"])
