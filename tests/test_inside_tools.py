@@ -94,7 +94,7 @@ def test_the_synthetic_dataset_can_be_learned_and_is_the_same_every_time(
 ) -> None:
     for name in ("first", "second"):
         subprocess.run(
-            [runtime_python, CLASSIFICATION / "dataset.py", tmp_path / name, "--classes", "4", "--height", "24",
+            [runtime_python, INSIDE / "dataset.py", CLASSIFICATION, tmp_path / name, "--classes", "4", "--height", "24",
              "--width", "32", "--channels", str(channels)],
             check=True, capture_output=True,
         )  # fmt: skip

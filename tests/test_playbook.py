@@ -143,7 +143,8 @@ def bench(copied_hf: Path, runtime_python: Path, tmp_path_factory: pytest.TempPa
     workdir = Path(shutil.copytree(copied_hf, tmp_path_factory.mktemp("bench") / "workdir", symlinks=True))
     bench = Bench(workdir, runtime_python)
     dataset = [bench.results / "data", "--classes", 4, "--height", 32, "--width", 32, "--channels", 3]
-    bench.good("22.prepare", bench.python(workdir / ".tao-hf/lib/tasks/image_classification/dataset.py", *dataset))
+    room = workdir / ".tao-hf/lib/tasks/image_classification"
+    bench.good("22.prepare", bench.python(workdir / ".tao-hf/lib/tao_hf/inside/dataset.py", room, *dataset))
     bench.good("22.train", bench.subtask("train", f"train.results_dir={bench.results}/train"))
     bench.good("22.evaluate", bench.subtask("evaluate"))
     bench.good("22.inference", bench.subtask("inference", f"inference.results_dir={bench.results}/inference"))

@@ -190,7 +190,9 @@ def test_the_table_says_once_why_many_steps_were_skipped(fresh: dict) -> None:
 
 
 def test_the_proof_of_the_backbone_is_said(fresh: dict) -> None:
-    sentence = "strategy reuse, with random weights: its outputs differ from the Hugging Face model's by at most 2.3e-06"
+    sentence = (
+        "strategy reuse, with random weights: its outputs differ from the Hugging Face model's by at most 2.3e-06"
+    )
     assert sentence in report.markdown(fresh)
     assert f"proof: {sentence} of the largest, at 32x32 and 64x96 pixels" in report.summary_table(fresh)
 

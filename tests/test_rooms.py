@@ -14,6 +14,7 @@ from render_fixtures import ROOT
 pytestmark = pytest.mark.runtime
 
 SCRIPT = ROOT / "hooks" / "tao_hf" / "inside" / "crosscheck.py"
+WRITER = ROOT / "hooks" / "tao_hf" / "inside" / "dataset.py"
 DETECTION = ROOT / "tasks" / "object_detection" / "inside"
 SEGMENTATION = ROOT / "tasks" / "image_segmentation" / "inside"
 Rows = list[list[object]]
@@ -26,7 +27,7 @@ def test_the_synthetic_dataset_is_whole_and_the_same_every_time(
 ) -> None:
     size = ["--classes", "4", "--height", "48", "--width", "64", "--channels", str(channels)]
     for name in ("first", "second"):
-        subprocess.run([runtime_python, room / "dataset.py", tmp_path / name, *size], check=True, capture_output=True)
+        subprocess.run([runtime_python, WRITER, room, tmp_path / name, *size], check=True, capture_output=True)
     files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
     assert all((tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes() for file in files)
     classes = (tmp_path / "first" / "classes.txt").read_text().split("\n")[:-1]

@@ -161,7 +161,7 @@ def test_a_tool_of_the_room_is_installed_for_the_runtime(tmp_path: Path) -> None
     placing.install_tools(ROOT, tmp_path)
     for room in ("image_classification", "object_detection", "image_segmentation"):
         names = {path.name for path in (tmp_path / ".tao-hf" / "lib" / "tasks" / room).iterdir()}
-        assert {"dataset.py", "comparison.py", "outputs.py"} <= names
+        assert {"synthetic.py", "comparison.py", "outputs.py"} <= names
     shutil.rmtree(tmp_path)
 
 

@@ -82,9 +82,9 @@ class Job:
         """Return a path among the results as code inside the runtime sees it."""
         return self.inside(".tao-hf", self.model, "results", *parts)
 
-    def room(self, name: str = "") -> str:
-        """Return what the model's task brings for the runtime, or the folder of it, as the runtime sees it."""
-        return self.inside(".tao-hf", "lib", "tasks", self.info["task_type"].replace("-", "_"), name)
+    def room(self) -> str:
+        """Return the folder of what the model's task brings for the runtime, as the runtime sees it."""
+        return self.inside(".tao-hf", "lib", "tasks", self.info["task_type"].replace("-", "_"))
 
     def tool(self, name: str) -> str:
         """Return one of the scripts of tao_hf/inside as the runtime sees it."""

@@ -86,7 +86,7 @@ def _prepare(job: Job) -> list[Command]:
     else:
         classes = max(2, min(_SYNTHETIC_CLASSES, job.info["num_labels"]))
         height, width = (str(size) for size in job.info["image_size"])
-        argv = ["python", job.room("dataset.py"), job.runtime.path(job.dataset), "--classes", str(classes)]
+        argv = ["python", job.tool("dataset.py"), job.room(), job.runtime.path(job.dataset), "--classes", str(classes)]
         argv += ["--height", height, "--width", width, "--channels", str(job.info["channels"])]
         commands.append(Command(argv))
     values = _values(job, classes)

@@ -1,6 +1,4 @@
-"""Write a tiny segmentation dataset that a model can learn: coloured shapes on grey. Runs inside the runtime.
-
-    python dataset.py FOLDER --classes 4 --height 48 --width 48 --channels 3
+"""Write a tiny segmentation dataset that a model can learn: coloured shapes on grey. See `dataset`.
 
 FOLDER gets classes.txt (line order is class index), train/, val/, test/ with PNGs, and masks/train, masks/val and
 masks/test with the class index of each pixel. Class 0 is the background. The pictures are a little larger than asked
@@ -9,7 +7,6 @@ for, so that resizing is exercised, and the same on every run.
 
 from __future__ import annotations
 
-import argparse
 import colorsys
 from pathlib import Path
 
@@ -71,20 +68,3 @@ def write_dataset(folder: Path, classes: int, height: int, width: int, channels:
             Image.fromarray(image).save(images / f"{index:03d}.png")
             Image.fromarray(mask.astype(np.uint8) if classes <= 256 else mask).save(masks / f"{index:03d}.png")
     return names
-
-
-def main() -> None:
-    """Write the dataset named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--classes", type=int, default=4)
-    parser.add_argument("--height", type=int, required=True)
-    parser.add_argument("--width", type=int, required=True)
-    parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
-    args = parser.parse_args()
-    names = write_dataset(args.folder, args.classes, args.height, args.width, args.channels)
-    print(f"wrote {sum(IMAGES_PER_SPLIT.values())} pictures of {len(names)} classes to {args.folder}")
-
-
-if __name__ == "__main__":
-    main()

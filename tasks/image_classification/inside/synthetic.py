@@ -1,6 +1,4 @@
-"""Write a tiny classification dataset that a model can learn: one colour and shape per class. Runs inside the runtime.
-
-    python dataset.py FOLDER --classes 4 --height 48 --width 48 --channels 3
+"""Write a tiny classification dataset that a model can learn: one colour and shape per class. See `dataset`.
 
 FOLDER gets classes.txt (line order is class index) and train/, val/, test/ with one folder of PNGs per class. The
 pictures are a little larger than asked for, so that resizing is exercised, and the same on every run.
@@ -8,7 +6,6 @@ pictures are a little larger than asked for, so that resizing is exercised, and 
 
 from __future__ import annotations
 
-import argparse
 import colorsys
 from pathlib import Path
 
@@ -57,20 +54,3 @@ def write_dataset(folder: Path, classes: int, height: int, width: int, channels:
             for index in range(count):
                 Image.fromarray(picture(label, classes, *size, channels, rng)).save(target / f"{index:03d}.png")
     return names
-
-
-def main() -> None:
-    """Write the dataset named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--classes", type=int, default=4)
-    parser.add_argument("--height", type=int, required=True)
-    parser.add_argument("--width", type=int, required=True)
-    parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
-    args = parser.parse_args()
-    names = write_dataset(args.folder, args.classes, args.height, args.width, args.channels)
-    print(f"wrote {sum(IMAGES_PER_CLASS.values()) * len(names)} pictures of {len(names)} classes to {args.folder}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,4 @@
-"""Write a tiny detection dataset that a model can learn: one colour and shape per class. Runs inside the runtime.
-
-    python dataset.py FOLDER --classes 4 --height 64 --width 64 --channels 3
+"""Write a tiny detection dataset that a model can learn: one colour and shape per class. See `dataset`.
 
 FOLDER gets classes.txt (line order is class index), pictures in train/, val/ and test/, and their boxes in COCO format
 in annotations/. Category ids do not count from 0 and are not in the order of classes.txt, as in many datasets. The
@@ -9,7 +7,6 @@ pictures are a little larger than asked for, so that resizing is exercised, and 
 
 from __future__ import annotations
 
-import argparse
 import colorsys
 import json
 from pathlib import Path
@@ -92,20 +89,3 @@ def write_dataset(folder: Path, classes: int, height: int, width: int, channels:
         content = {"images": images, "annotations": boxes, "categories": categories}
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
     return names
-
-
-def main() -> None:
-    """Write the dataset named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--classes", type=int, default=4)
-    parser.add_argument("--height", type=int, required=True)
-    parser.add_argument("--width", type=int, required=True)
-    parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
-    args = parser.parse_args()
-    names = write_dataset(args.folder, args.classes, args.height, args.width, args.channels)
-    print(f"wrote {sum(IMAGES.values())} pictures of {len(names)} classes to {args.folder}")
-
-
-if __name__ == "__main__":
-    main()

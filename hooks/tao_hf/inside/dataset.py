@@ -1,0 +1,35 @@
+"""Write a tiny dataset that a model can learn, of a task's kind. Runs inside the runtime.
+
+    python dataset.py ROOM FOLDER --classes 4 --height 48 --width 48 --channels 3
+
+ROOM is the task's folder; its ``synthetic.py`` writes the dataset: ``write_dataset(folder, classes, height, width,
+channels)`` returns the class names. FOLDER gets classes.txt (line order is class index) and pictures in train/, val/
+and test/, the same on every run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Write the dataset named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("room", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--classes", type=int, default=4)
+    parser.add_argument("--height", type=int, required=True)
+    parser.add_argument("--width", type=int, required=True)
+    parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
+    args = parser.parse_args()
+    sys.path.insert(0, str(args.room))
+    synthetic = importlib.import_module("synthetic")
+    names = synthetic.write_dataset(args.folder, args.classes, args.height, args.width, args.channels)
+    print(f"wrote pictures of {len(names)} classes to {args.folder}")
+
+
+if __name__ == "__main__":
+    main()
