@@ -185,7 +185,7 @@ def main(root: Path, out: Path) -> None:
     sys.path.insert(0, str(root / "standins" / "tao_pytorch"))
     import prove
 
-    request = {"strategies": ["reuse"], "registered": None, "weights": str(models / "by_timm")}
+    request = {"strategies": ["reuse"], "registered": None, "weights": str(models / "by_timm"), "network": "backbone"}
     with contextlib.redirect_stdout(io.StringIO()):
         results["proof"] = prove.prove(root, {**request, "findings": results["by_timm"]["found"]})["tried"]
     (out / "results.json").write_text(json.dumps(results))

@@ -30,7 +30,8 @@ def main(root: Path, model: str, out: Path) -> None:
     from families.network import NotTheSame
 
     def run(strategies: list[str], **request: Any) -> dict[str, Any]:
-        asked = {"findings": findings, "strategies": strategies, "registered": None, "weights": None, **request}
+        asked = {"findings": findings, "strategies": strategies, "network": "backbone"}
+        asked |= {"registered": None, "weights": None, **request}
         return prove.prove(root, asked)
 
     def changed(change: Callable[[Any], Any]) -> dict[str, Any]:

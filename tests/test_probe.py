@@ -71,7 +71,7 @@ def test_export_is_proven_on_numbers(probed: dict, name: str) -> None:
     onnx = found(probed, name)["onnx"]
     assert onnx["ok"], onnx
     assert (onnx["exporter"], onnx["opset"], onnx["failing_op"]) == ("torchscript", 17, None)
-    assert 1e-12 < onnx["max_abs_diff"] < 1e-3
+    assert 1e-12 < onnx["max_abs_diff"] < 1e-2  # of both batches; the logits of LeViT are in the hundreds
 
 
 @pytest.mark.parametrize("name", ANATOMY)
@@ -167,11 +167,13 @@ def test_other_class_count_is_a_mismatch(probed: dict) -> None:
     assert found(probed, "other_head")["checkpoint"]["mismatched"] == ["classifier.bias", "classifier.weight"]
 
 
-def test_detector_gets_findings_without_an_export(probed: dict) -> None:
-    """A task whose room is still to come is inspected as far as it goes."""
+def test_detector_is_exported_too(probed: dict) -> None:
+    """Its logits and boxes are compared as matched sets; its pictures are resized to one size."""
     facts = found(probed, "yolos")
     assert facts["task_type"] == "object-detection" and facts["image_size"] == [32, 48]
-    assert not facts["onnx"]["ok"] and "object-detection" in facts["onnx"]["error"]
+    assert facts["onnx"]["ok"] and not facts["onnx"]["dynamic_size"] and facts["onnx"]["max_abs_diff"] < 1e-4
+    assert facts["preprocess"]["resize"] == {"mode": "exact", "height": 32, "width": 48}
+    assert facts["preprocess"]["crop"] is None
 
 
 def test_hostile_labels_stay_text(probed: dict) -> None:

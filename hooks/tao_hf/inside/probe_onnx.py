@@ -62,8 +62,6 @@ def check(
     if patch and size[0] * size[1] / patch**2 > _MAX_PATCHES:
         return not_checked(f"not tried: {size[0]}x{size[1]} pixels in patches of {patch} would need too much memory")
     torch.manual_seed(0)
-    example = torch.randn(1, channels, *size)
-    probe = torch.randn(2, channels, *size)
     whole = copy.deepcopy(config)
     set_classes(whole, _CLASSES)
     problem = ""
@@ -77,6 +75,8 @@ def check(
         except Exception as error:
             problem = problem or f"the model cannot be built: {first_line(error)}"
             continue
+        example = torch.randn(1, channels, *size)
+        probe = torch.randn(2, channels, *size)
         try:
             with torch.no_grad():
                 enliven(model, probe)
