@@ -71,7 +71,7 @@ def test_export_is_proven_on_numbers(probed: dict, name: str) -> None:
     onnx = found(probed, name)["onnx"]
     assert onnx["ok"], onnx
     assert (onnx["exporter"], onnx["opset"], onnx["failing_op"]) == ("torchscript", 17, None)
-    assert 1e-12 < onnx["max_abs_diff"] < 1e-2  # of both batches; the logits of LeViT are in the hundreds
+    assert 1e-12 < onnx["max_abs_diff"] < 1e-2  # absolute, whatever the size of the logits
 
 
 @pytest.mark.parametrize("name", ANATOMY)
