@@ -203,7 +203,8 @@ def portable(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(holder, dict) and "use_pretrained_backbone" in holder:
             holder["use_pretrained_backbone"] = False  # building the architecture must not download anything
     if config.get("model_type") in _OLD_DETRS and isinstance(kept.get("backbone_config"), dict):
-        kept |= {"use_timm_backbone": False, "backbone": None}  # transformers 4 takes one of timm unless told not to
+        # transformers 4 takes a pretrained one of timm unless it is told not to.
+        kept |= {"use_timm_backbone": False, "use_pretrained_backbone": False, "backbone": None}
     return kept
 
 
