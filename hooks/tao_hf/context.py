@@ -166,8 +166,8 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     findings = answers["findings"]
     model_name = answers["model_name"]
     about = task(root, answers["task_type"])
-    if about is None:
-        return {}
+    if about is None or answers["task_type"] != answers["findings"]["task_type"]:
+        return {}  # an answer still to be refused
     try:
         strategy = proof.settled(answers["proofs"], answers["strategy"])
     except UserError:
