@@ -95,6 +95,7 @@ def test_detections_are_matched_in_whatever_order_they_come(runtime_python: Path
         (lambda row: [row[0], "another", *row[2:]], "FP32", "of the detections found again"),
         (lambda row: [*row[:2], row[2] / 2, *row[3:]], "FP32", "of the detections found again"),
         (lambda row: [*row[:3], row[3] + 3.0, *row[4:]], "FP16", ""),
+        (lambda row: [*row[:3], row[3] + 9.0, *row[4:]], "FP16", "differ by up to 9"),
         (lambda row: ["c.png", *row[1:]], "FP32", "do not hold the same images"),
     ],
 )
@@ -103,6 +104,14 @@ def test_detections_that_differ(runtime_python: Path, tmp_path: Path, change, pr
     code, result = compare(runtime_python, tmp_path, rows, [change(rows[0]), *rows[1:]], precision)
     assert code == (1 if said else 0)
     assert said in "; ".join(result["problems"])
+
+
+def test_in_half_precision_what_has_no_score_may_be_elsewhere(runtime_python: Path, tmp_path: Path) -> None:
+    rows = [[*row[:2], 0.9 if index % 20 == 0 else 0.02, *row[3:]] for index, row in enumerate(detections())]
+    moved = [row if row[2] == 0.9 else [*row[:3], row[3] + 9.0, *row[4:]] for row in rows]
+    for precision, code in (("FP16", 0), ("FP32", 1)):
+        (tmp_path / precision).mkdir()
+        assert compare(runtime_python, tmp_path / precision, rows, moved, precision)[0] == code
 
 
 def test_another_detection_of_the_last_score_counts_for_nothing(runtime_python: Path, tmp_path: Path) -> None:
