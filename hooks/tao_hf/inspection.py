@@ -146,6 +146,7 @@ def _probe(ref: ModelRef, file: Path, runtime_kind: str, keep_scratch: bool) -> 
         own = Path(tempfile.mkdtemp(dir=place, prefix="run-"))  # two inspections may share the kept scratch folder
         found, report, log = own / "findings.json", own / "report.json", own / "probe.log"
         model = runtime.path(ref.name) if ref.kind == "local" else ref.name
+        runtime.path(_ROOMS)  # the probe reads what the tasks say of outputs
         argv = [
             "python",
             runtime.path(_INSIDE / "probe.py"),
