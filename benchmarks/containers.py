@@ -46,7 +46,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tao-hf-containers-") as folder:
         home = Path(folder)
         made = local.run(
-            ["python", str(ROOT / "demo" / "make_inputs.py"), str(home / "hf-model"), str(home / "digits")],
+            [
+                "python",
+                str(ROOT / "demo" / "make_inputs.py"),
+                "image_classification",
+                str(home / "hf-model"),
+                str(home / "digits"),
+            ],
             context="inspect",
         )
         if made.returncode:

@@ -90,7 +90,8 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], se
 def digits(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the demo's model and dataset."""
     home = tmp_path_factory.mktemp("digits")
-    command = [str(runtime_python), str(ROOT / "demo" / "make_inputs.py"), str(home / "hf-model"), str(home / "data")]
+    inputs = [str(ROOT / "demo" / "make_inputs.py"), "image_classification", str(home / "hf-model"), str(home / "data")]
+    command = [str(runtime_python), *inputs]
     subprocess.run(command, check=True, capture_output=True)
     return home / "hf-model", home / "data"
 

@@ -256,7 +256,8 @@ def test_pixels_are_those_of_training_and_of_hugging_face(
         from omegaconf import OmegaConf
         from transformers import image_transforms as hf
         from nvidia_tao_core.config.tiny_vit.default_config import ExperimentConfig
-        from nvidia_tao_deploy.cv.tiny_vit.dataloader import IMAGE_MODE, preprocess
+        from nvidia_tao_deploy.cv.tiny_vit.dataloader import preprocess
+        from nvidia_tao_deploy.cv.tiny_vit.utils.images import IMAGE_MODE
 
         dataset = OmegaConf.structured(ExperimentConfig()).dataset
         augmentation, (height, width) = dataset.augmentation, dataset.img_size
