@@ -27,10 +27,10 @@ class Somebody:
     """A user with a home folder that others can reach, and the hooks in it."""
 
     def __init__(self, home: Path) -> None:
-        """Make the user's home and put the template's hooks and requirements there."""
+        """Make the user's home and put what the hooks need of the template there."""
         self.home = home
-        shutil.copytree(HOOKS, home / "hooks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(HOOKS.parent / "standins", home / "standins", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("hooks", "standins", "tasks"):
+            shutil.copytree(HOOKS.parent / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.own(home)
 
     def own(self, folder: Path) -> Path:
