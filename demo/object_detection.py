@@ -8,8 +8,8 @@ from pathlib import Path
 MODEL = "digits_rtdetr"
 DATA = "digits-coco"
 TRAINING = (
-    "train.num_epochs=30",
-    "train.checkpoint_interval=30",
+    "train.num_epochs=40",
+    "train.checkpoint_interval=40",
     "train.validation_interval=5",
     "train.optim.lr=0.001",
     "train.optim.lr_backbone=0.001",
