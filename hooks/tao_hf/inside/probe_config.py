@@ -6,6 +6,7 @@ import json
 import keyword
 import re
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 from probe_common import ProbeError, clean, first_line
@@ -14,6 +15,7 @@ MAX_SIZE = 8192
 UNUSED = "N/A"  # the name of a class index that stands for nothing
 _MAX_CLASSES = 1_000_000
 _OLD_DETRS = ("conditional_detr", "dab-detr", "deformable_detr", "detr", "table-transformer")
+_DEFAULTS = {"in_chans", "out_indices"}
 _MAX_LAYERS = 2000
 _MAX_WIDTH = 2**17
 _NESTED = ("vision_config", "backbone_config", "encoder_config", "image_encoder_config")
@@ -202,10 +204,22 @@ def portable(config: dict[str, Any]) -> dict[str, Any]:
     for holder in (kept, kept.get("backbone_config")):
         if isinstance(holder, dict) and "use_pretrained_backbone" in holder:
             holder["use_pretrained_backbone"] = False  # building the architecture must not download anything
+    if _names_timm(config):
+        del kept["backbone_kwargs"]
     if config.get("model_type") in _OLD_DETRS and isinstance(kept.get("backbone_config"), dict):
         # transformers 4 takes a pretrained one of timm unless it is told not to.
         kept |= {"use_timm_backbone": False, "use_pretrained_backbone": False, "backbone": None}
     return kept
+
+
+def _names_timm(config: dict[str, Any]) -> bool:
+    """Tell whether a config.json names its backbone in timm, with arguments that are the default.
+
+    transformers 5 asks the Hub for a repository of that name whenever it reads such arguments, and not without them.
+    """
+    arguments = config.get("backbone_kwargs") or {}
+    named = isinstance(config.get("backbone"), str) and not config.get("backbone_config")
+    return config.get("model_type") in _OLD_DETRS and named and bool(arguments) and arguments.keys() <= _DEFAULTS
 
 
 def suggested_name(model: str) -> str:
@@ -227,7 +241,12 @@ def build(folder: Any) -> Any:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        raw = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        if _names_timm(raw):
+            fields = {key: value for key, value in raw.items() if key not in ("model_type", "backbone_kwargs")}
+            config = AutoConfig.for_model(raw["model_type"], **fields)
+        else:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         for holder in (config, getattr(config, "backbone_config", None)):
             if getattr(holder, "use_pretrained_backbone", False):
                 holder.use_pretrained_backbone = False  # building the architecture must not download anything
