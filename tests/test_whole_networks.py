@@ -232,5 +232,14 @@ def test_building_a_backbone_never_downloads_its_weights() -> None:
     assert kept["use_timm_backbone"] is False and kept["backbone"] is None
 
 
+def test_a_backbone_named_in_timm_is_built_without_asking_the_hub() -> None:
+    """With such arguments, transformers 5 asks whether there is a repository of that name; they are the default."""
+    config = {"model_type": "detr", "backbone": "resnet50", "use_timm_backbone": True, "backbone_config": None}
+    arguments = {"in_chans": 3, "out_indices": [1, 2, 3, 4]}
+    assert "backbone_kwargs" not in probe_config.portable({**config, "backbone_kwargs": arguments})
+    unusual = {**arguments, "drop_path_rate": 0.1}
+    assert probe_config.portable({**config, "backbone_kwargs": unusual})["backbone_kwargs"] == unusual
+
+
 def test_tasks_without_a_room_have_no_outputs() -> None:
     assert probe_room.load("depth-estimation") is None
