@@ -118,24 +118,36 @@ def extra_files(
     Returns:
         For each, its ``path`` in the working directory and the ``partial`` that it is rendered from.
     """
-    rooms = (f"tasks/{task_room(task_type)}", f"networks/{task(root, task_type)['network']}")
-    only_if = task(root, task_type).get("only_if", {})
+    return [
+        {"path": f"{folder}/{model_name}/{relative}", "partial": partial}
+        for folder, relative, partial, wanted in _partials(root, task_type)
+        if plan is None or all(plan[name] == value for name, value in wanted.items())
+    ]
+
+
+@cache
+def _partials(root: Path, task_type: str) -> tuple[tuple[str, str, str, dict[str, Any]], ...]:
+    """Return each file of ``files/``: folder of its models, path below a model, partial, and what a plan must say.
+
+    Copier asks for the names of templates with every text that it renders; the folders are read once.
+    """
+    about = task(root, task_type)
     found = []
-    for room in rooms:
+    for room in (f"tasks/{task_room(task_type)}", f"networks/{about['network']}"):
         for part, folder in _PARTS.items():
             files = root / room / part / "files"
             for path in sorted(files.rglob("*.jinja")):
-                wanted = only_if.get(path.relative_to(root / room).as_posix(), {})
-                if plan is not None and any(plan[name] != value for name, value in wanted.items()):
-                    continue
+                wanted = about.get("only_if", {}).get(path.relative_to(root / room).as_posix(), {})
                 relative = path.relative_to(files).as_posix().removesuffix(".jinja")
-                found.append(
-                    {
-                        "path": f"{folder}/{model_name}/{relative}",
-                        "partial": path.relative_to(root).as_posix(),
-                    }
-                )
-    return found
+                found.append((folder, relative, path.relative_to(root).as_posix(), wanted))
+    return tuple(found)
+
+
+@cache
+def _thin_files(root: Path) -> tuple[str, ...]:
+    """Return the names of the files that every task has, with their placeholders."""
+    incoming = root / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
+    return tuple(path.relative_to(incoming).as_posix().removesuffix(".jinja") for path in incoming.glob("*/**/*.jinja"))
 
 
 def generated_files(
@@ -143,10 +155,9 @@ def generated_files(
 ) -> tuple[str, ...]:
     """Return the files of a model in the repositories, relative to the working directory; see `extra_files`."""
     names = {"{{model_name}}": model_name, "{{backbone_file}}": backbone_file(root, task_type, model_name)}
-    incoming = root / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
     files = [extra["path"] for extra in extra_files(root, task_type, model_name, plan)]
-    for path in incoming.glob("*/**/*.jinja"):
-        relative = path.relative_to(incoming).as_posix().removesuffix(".jinja")
+    for thin in _thin_files(root):
+        relative = thin
         for name, value in names.items():
             relative = relative.replace(name, value)
         if not relative.endswith("/"):  # Copier leaves out files without a name
