@@ -30,8 +30,9 @@ def _use_own_hooks() -> None:
 
 _use_own_hooks()
 
-from tao_hf import context, pycode, questions, rendering  # noqa: E402
-from tao_hf.errors import UserError  # noqa: E402
+from tao_hf.base.errors import UserError  # noqa: E402
+from tao_hf.questions import questions  # noqa: E402
+from tao_hf.rendering import literals, python_source, template_vars  # noqa: E402
 
 
 def _speaking_copier(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,10 +63,10 @@ class TaoHfTemplate(ContextHook):
         for function in questions.FUNCTIONS:
             environment.globals[function.__name__] = _speaking_copier(function)
         environment.globals["updating"] = _updating
-        environment.filters.update({**rendering.FILTERS, **pycode.FILTERS})
+        environment.filters.update({**literals.FILTERS, **python_source.FILTERS})
 
     def hook(self, context_variables: dict[str, Any]) -> None:
         """Add the derived names once all answers are there."""
         if str(context_variables.get("_copier_phase")) == "prompt" and not _updating():
             _speaking_copier(questions.refuse_other_answers)(context_variables["_copier_conf"])
-        context_variables.update(context.derived(ROOT, context_variables))
+        context_variables.update(template_vars.derived(ROOT, context_variables))

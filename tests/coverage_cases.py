@@ -20,7 +20,7 @@ def main(root: Path, models: Path, out: Path, table: Path) -> None:
     sys.path[:0] = [str(root / "hooks" / "tao_hf" / "inside"), str(root / "tests"), str(root), str(root / "hooks")]
     import probe
     import prove
-    from tao_hf import context
+    from tao_hf.rendering import template_vars
 
     tiny = importlib.import_module(str(table))
 
@@ -30,7 +30,7 @@ def main(root: Path, models: Path, out: Path, table: Path) -> None:
         if probe.main(["local", str(models / name), "", str(findings), str(models / f"{name}.report")]):
             return {"refused": json.loads(findings.read_text(encoding="utf-8"))["error"]["message"]}
         found = json.loads(findings.read_text(encoding="utf-8"))
-        about = context.task(root, found["task_type"])
+        about = template_vars.task(root, found["task_type"])
         request = {
             "findings": found,
             "strategies": about["strategies"],

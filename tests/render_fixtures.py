@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 INCOMING = ROOT / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
 sys.path.insert(0, str(ROOT / "hooks"))
 
-from tao_hf import context, pycode, rendering  # noqa: E402
+from tao_hf.rendering import literals, python_source, template_vars  # noqa: E402
 
 FINDINGS: dict[str, Any] = {
     "schema": 1,
@@ -114,7 +114,7 @@ def classifier_context(
         "proofs": copy.deepcopy(PROOFS),
         "branch_name": "tao-hf",
     }
-    return {**answers, **context.derived(ROOT, answers)}
+    return {**answers, **template_vars.derived(ROOT, answers)}
 
 
 # What the proof found of a detector and of a segmenter; the network is the Hugging Face model whole.
@@ -191,7 +191,7 @@ def _whole_context(task_type: str, model_type: str, model_class: str, plan: dict
         "strategy": "auto",
         "proofs": {**copy.deepcopy(PROOFS), "plans": {"hf": plan}},
     }
-    return {**answers, **context.derived(ROOT, answers)}
+    return {**answers, **template_vars.derived(ROOT, answers)}
 
 
 def environment() -> jinja2.Environment:
@@ -203,7 +203,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    env.filters.update({**rendering.FILTERS, **pycode.FILTERS})
+    env.filters.update({**literals.FILTERS, **python_source.FILTERS})
     return env
 
 
