@@ -2,8 +2,8 @@
 
     python -m tao_hf.in_runtime.probe.run hub|local MODEL REVISION FINDINGS REPORT
 
-Runs inside the runtime; an empty REVISION is the default branch. Ends with status 0 and both files written, or with status 3 and FINDINGS holding
-`{"error": {"kind", "message"}}`.
+Runs inside the runtime; an empty REVISION is the default branch. Ends with status 0 and both files written, or with
+status 3 and FINDINGS holding `{"error": {"kind", "message"}}`.
 """
 
 from __future__ import annotations
