@@ -30,7 +30,8 @@ def _use_own_hooks() -> None:
 
 _use_own_hooks()
 
-from tao_hf import context, pycode, questions, rendering  # noqa: E402
+from tao_hf import context, questions  # noqa: E402
+from tao_hf.environment import equip  # noqa: E402
 from tao_hf.errors import UserError  # noqa: E402
 
 
@@ -62,7 +63,7 @@ class TaoHfTemplate(ContextHook):
         for function in questions.FUNCTIONS:
             environment.globals[function.__name__] = _speaking_copier(function)
         environment.globals["updating"] = _updating
-        environment.filters.update({**rendering.FILTERS, **pycode.FILTERS})
+        equip(environment)
 
     def hook(self, context_variables: dict[str, Any]) -> None:
         """Add the derived names once all answers are there."""

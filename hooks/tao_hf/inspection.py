@@ -201,7 +201,7 @@ def _key(ref: ModelRef) -> str:
         digest.update(os.environ.get("HF_ENDPOINT", "").encode())
     else:
         _digest_directory(Path(ref.name), digest)
-    for part in [*sorted(_INSIDE.glob("probe*.py")), *sorted(_ROOMS.glob("*/inside/outputs.py"))]:
+    for part in [*sorted(_INSIDE.glob("probe*.py")), *sorted(_ROOMS.glob("*/runtime/outputs.py"))]:
         digest.update(part.read_bytes())
     return digest.hexdigest()[:24]
 

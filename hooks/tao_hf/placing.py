@@ -39,7 +39,7 @@ def install_tools(template: Path, workdir: Path) -> None:
         "lib/tao_hf": template / "hooks" / "tao_hf",
         "standins": template / "standins" / "modules",
         "hide_in_deploy": template / "standins" / "hide_in_deploy",
-        **{f"lib/tasks/{path.parent.name}": path for path in sorted((template / "tasks").glob("*/inside"))},
+        **{f"lib/tasks/{path.parent.name}": path for path in sorted((template / "tasks").glob("*/runtime"))},
     }
     version = _digest([*parts.values(), template / "standins" / "requirements.txt", template / "hooks" / "tao-hf"])
     tools = home / "tools" / version

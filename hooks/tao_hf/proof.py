@@ -25,11 +25,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 _CODE = (
     "hooks/tao_hf/inside/prob*.py",
     "hooks/tao_hf/inside/prov*.py",
-    "families/*.py",
-    "strategies/**/*.jinja",
+    "networks/backbone/families/*.py",
     "networks/**/*.jinja",
-    "tasks/*/inside/outputs.py",
-    "tasks/*/pytorch/network_*.jinja",
+    "tasks/*/runtime/outputs.py",
+    "tasks/*/tao-pytorch/**/model/network.py.jinja",
 )
 _BACKBONES = "nvidia_tao_pytorch/cv/backbone_v2"
 

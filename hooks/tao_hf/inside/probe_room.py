@@ -25,7 +25,7 @@ def load(task_type: str) -> Any:
         difference(expected, got): the largest difference of two such tuples of arrays, and the scale to see it on
         plan(model, images): what the task's templates need to know of a model, for a network that is the model whole
     """
-    file = _TASKS / task_type.replace("-", "_") / "inside" / "outputs.py"
+    file = _TASKS / task_type.replace("-", "_") / "runtime" / "outputs.py"
     if not file.is_file():
         return None
     spec = importlib.util.spec_from_file_location(f"outputs_of_{file.parents[1].name}", file)

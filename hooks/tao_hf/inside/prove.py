@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     """Read the request, prove, write the result; see the module."""
     root, request_file, result_file = map(Path, argv)
     request = json.loads(request_file.read_text(encoding="utf-8"))
-    sys.path[:0] = [str(root), str(root / "hooks")]
+    sys.path[:0] = [str(root / "networks" / "backbone"), str(root / "hooks")]
     sys.modules["prove"] = sys.modules[__name__]  # what the other modules import from here is this
     result = prove(root, request)
     result_file.write_text(json.dumps(result, indent=1), encoding="utf-8")

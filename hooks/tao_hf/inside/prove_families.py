@@ -9,14 +9,15 @@ import types
 from pathlib import Path
 from typing import Any
 
-from probe_common import first_line
-from prove import FellThrough
-from tao_hf import pycode, rendering
-
 import families
 from families.network import Call, Name, Network, NotTheSame
+from probe_common import first_line
+from prove import FellThrough
+from tao_hf import environment, layers, pycode
 
 _RENDERED = ("base", "rules", "spellings", "sized", "positions", "imports", "setup", "methods")
+_BACKBONE = "tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{{model_name}}.py"
+_CONVERTER = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/hf_checkpoint_converter.py"
 _PLACEHOLDER = {"modules": ["head"], "kind": "Linear", "width": 0}
 
 
@@ -115,10 +116,10 @@ class Files:
         """
         Files._count += 1
         kind = f"proof_{Files._count}"
-        names = {**names_of(findings), "strategy_room": strategy, "backbone": plan, "backbone_type": kind}
-        room = f"strategies/{strategy}"
-        backbone = imported(kind, render(root, f"{room}/backbone.py.jinja", names))
-        converter = imported(f"{kind}_converter", render(root, f"{room}/hf_checkpoint_converter.py.jinja", names))
+        names = {**names_of(findings), "backbone": plan, "backbone_type": kind}
+        stack = layers.layers_of(root, "backbone", strategy, findings["task_type"].replace("-", "_"))
+        backbone = imported(kind, render(root, stack, _BACKBONE, names))
+        converter = imported(f"{kind}_converter", render(root, stack, _CONVERTER, names))
         self.convert_state = converter.convert_state
         self.backbone_class = backbone.ProofBackbone
         self.channels = findings["channels"]
@@ -167,19 +168,16 @@ def names_of(findings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def render(root: Path, name: str, names: dict[str, Any]) -> str:
-    """Return a template of the project rendered as Copier would."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def render(root: Path, stack: tuple[str, ...], path: str, names: dict[str, Any]) -> str:
+    """Return a generated file as Copier would render it.
 
-    env = Environment(  # noqa: S701 - Python source, not HTML
-        loader=FileSystemLoader(root),
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    env.filters.update(rendering.FILTERS, **pycode.FILTERS)
-    return env.get_template(name).render(names)
+    Args:
+        root: the template.
+        stack: the model's layers; see `tao_hf.layers`.
+        path: the file in the working directory, with the placeholder for the model's name.
+        names: what templates see.
+    """
+    return environment.make(root).get_template(layers.source(root, stack, path)).render(names)
 
 
 def imported(name: str, source: str) -> types.ModuleType:

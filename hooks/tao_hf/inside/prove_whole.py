@@ -13,8 +13,9 @@ from probe_onnx import as_arrays
 from prove import TOLERANCE, FellThrough
 from prove_families import imported, names_of, render
 from prove_model import Subject, Uninitialized, export_of_inspection
+from tao_hf import layers
 
-_NETWORK = "networks/whole/pytorch/files/model/network.py.jinja"
+_NETWORK = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/model/network.py"
 
 
 def prove_whole(root: Path, subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -43,8 +44,8 @@ def prove_whole(root: Path, subject: Subject) -> tuple[dict[str, Any], dict[str,
         **subject.room.plan(copy.deepcopy(model), subject.images(subject.size)),  # training steps change a model
     }
     names = {**names_of(subject.findings), "plan": plan}
-    names["task_room"] = subject.findings["task_type"].replace("-", "_")
-    network = imported("proof_network", render(root, _NETWORK, names)).ProofNetwork
+    stack = layers.layers_of(root, "whole", "hf", subject.findings["task_type"].replace("-", "_"))
+    network = imported("proof_network", render(root, stack, _NETWORK, names)).ProofNetwork
     differences = {}
     for size in filter(None, (subject.size, subject.other_size)):
         try:
