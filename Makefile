@@ -36,7 +36,7 @@ coverage-all: $(VENV)/ready  ## the same for every task (about two hours on two 
 	$(HERE) benchmarks.coverage --tao-source auto
 
 throughput: $(VENV)/ready  ## measure the generated ViT against the Hugging Face model, on the GPU if there is one
-	PYTHONPATH=hooks:standins/tao_pytorch:standins/modules $(RUN) -m benchmarks.throughput
+	PYTHONPATH=hooks:networks/backbone:standins/tao_pytorch:standins/modules $(RUN) -m benchmarks.throughput
 
 benchmark: $(VENV)/ready  ## measure the inspection against the hand procedure, and the rendering
 	$(HERE) benchmarks.inspection

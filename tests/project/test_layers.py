@@ -20,7 +20,7 @@ LAYERS = (
 IN_RUNTIME = {"in_runtime", "base", "rendering"}
 # Whose package lies elsewhere than beside them: the launcher in a working directory, and what Copier loads by its path.
 MAY_EDIT_THE_PATH = {"hooks/tao-hf", "extensions/tao_hf_template.py"}
-PYTHON = ("hooks", "extensions", "families", "tasks", "benchmarks", "demo", "tests", "standins")
+PYTHON = ("hooks", "extensions", "networks", "tasks", "benchmarks", "demo", "tests", "standins")
 
 
 def modules(hooks: Path) -> dict[str, Path]:

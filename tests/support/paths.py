@@ -14,5 +14,5 @@ def in_runtime(*more: Path) -> dict[str, str]:
     Args:
         *more: Further folders on the path, such as a tao-pytorch.
     """
-    path = os.pathsep.join(map(str, (ROOT, HOOKS, *more)))
+    path = os.pathsep.join(map(str, (ROOT, HOOKS, ROOT / "networks" / "backbone", *more)))
     return {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
