@@ -141,7 +141,7 @@ def test_a_strategy_has_a_layer_between_network_and_task(tmp_path: Path) -> None
     assert order == ("networks/n", "networks/n/strategies/s", "tasks/t")
     assert layers.source(root, order, "tao-core/one") == "networks/n/strategies/s/tao-core/one.jinja"
     assert layers.source(root, order[:1], "tao-core/one") == "networks/n/tao-core/one.jinja"
-    assert layers.files(root, order, "m", {"tao-core/one"}) == ()
+    assert layers.files(root, order, "m", frozenset({"tao-core/one"})) == ()
 
 
 def test_copier_is_told_the_settings_of_the_environment() -> None:
