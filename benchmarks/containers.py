@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "hooks"), str(ROOT / "demo")]
 
-from tao_hf.runtime import get_runtime  # noqa: E402
+from tao_hf.runtime.kinds import get_runtime  # noqa: E402
 
 from demo import MODEL, TRAINING  # noqa: E402
 

@@ -27,7 +27,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "hooks")]
 
-from tao_hf.runtime import get_runtime  # noqa: E402
+from tao_hf.runtime.kinds import get_runtime  # noqa: E402
 
 BUILD = ROOT / "build" / "coverage"
 DOCUMENTS = ROOT / "docs" / "coverage"

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "hooks"), str(ROOT / "tests")]
 
 from stub_hub import StubHub, StubModel  # noqa: E402
-from tao_hf.runtime import get_runtime  # noqa: E402
+from tao_hf.runtime.kinds import get_runtime  # noqa: E402
 
 WALL_GOAL, BYTES_GOAL = 0.6, 1 / 500
 MODEL = "bench/vit-base"

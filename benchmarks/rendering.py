@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "hooks"), str(ROOT / "tests")]
 
 from copy_fixtures import make_vit  # noqa: E402
-from tao_hf import placing  # noqa: E402
-from tao_hf.runtime import get_runtime  # noqa: E402
+from tao_hf.lifecycle import copy  # noqa: E402
+from tao_hf.runtime.kinds import get_runtime  # noqa: E402
 
 GOAL = 3.0  # seconds
 
@@ -42,7 +42,7 @@ def once(hf_model: Path, workdir: Path) -> tuple[float, float]:
         str(ROOT), workdir, data=answers, defaults=True, unsafe=True, quiet=True, skip_tasks=True, vcs_ref="HEAD"
     )
     rendered = time.perf_counter()
-    placing.place(ROOT, workdir, "bench_vit")
+    copy.place(ROOT, workdir, "bench_vit")
     return rendered - started, time.perf_counter() - rendered
 
 

@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT / "hooks" / "tao_hf" / "inside"), str(ROOT / "networks"
 try:
     import torch
 except ImportError:  # the local runtime has it
-    from tao_hf.runtime import get_runtime
+    from tao_hf.runtime.kinds import get_runtime
 
     runtime = get_runtime("local")
     os.execv(runtime.python, [str(runtime.python), *sys.argv])  # noqa: S606 - this script again

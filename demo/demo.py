@@ -21,10 +21,11 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hooks"))
 
-from tao_hf import host  # noqa: E402
-from tao_hf.errors import UserError  # noqa: E402
-from tao_hf.progress import step  # noqa: E402
-from tao_hf.runtime import KINDS, get_runtime  # noqa: E402
+from tao_hf.base.errors import UserError  # noqa: E402
+from tao_hf.base.progress import step  # noqa: E402
+from tao_hf.runtime import host  # noqa: E402
+from tao_hf.runtime.interface import KINDS  # noqa: E402
+from tao_hf.runtime.kinds import get_runtime  # noqa: E402
 
 HOME = ROOT / "build" / "demo"
 TASKS = ("image-classification", "object-detection", "image-segmentation")

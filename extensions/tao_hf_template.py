@@ -30,9 +30,10 @@ def _use_own_hooks() -> None:
 
 _use_own_hooks()
 
-from tao_hf import context, questions  # noqa: E402
-from tao_hf.environment import equip  # noqa: E402
-from tao_hf.errors import UserError  # noqa: E402
+from tao_hf.base.errors import UserError  # noqa: E402
+from tao_hf.questions import questions  # noqa: E402
+from tao_hf.rendering import template_vars  # noqa: E402
+from tao_hf.rendering.environment import equip  # noqa: E402
 
 
 def _speaking_copier(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,4 +70,4 @@ class TaoHfTemplate(ContextHook):
         """Add the derived names once all answers are there."""
         if str(context_variables.get("_copier_phase")) == "prompt" and not _updating():
             _speaking_copier(questions.refuse_other_answers)(context_variables["_copier_conf"])
-        context_variables.update(context.derived(ROOT, context_variables))
+        context_variables.update(template_vars.derived(ROOT, context_variables))

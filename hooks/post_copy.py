@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tao_hf.placing import main
+from tao_hf.lifecycle.copy import main
 
 sys.exit(main(Path(sys.argv[1]), Path.cwd(), sys.argv[2]))

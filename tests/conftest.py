@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hooks"))
 sys.path.insert(0, str(ROOT / "tests"))
 
-from tao_hf.errors import UserError  # noqa: E402
-from tao_hf.runtime import get_runtime  # noqa: E402
+from tao_hf.base.errors import UserError  # noqa: E402
+from tao_hf.runtime.kinds import get_runtime  # noqa: E402
 
 pytest_plugins = ["docker_fixtures"]
 

@@ -21,7 +21,7 @@ def main(root: Path, models: Path, out: Path, table: Path) -> None:
     sys.path[:0] = [str(root / folder) for folder in folders]
     import probe
     import prove
-    from tao_hf import context
+    from tao_hf.rendering import template_vars
 
     tiny = importlib.import_module(str(table))
 
@@ -31,7 +31,7 @@ def main(root: Path, models: Path, out: Path, table: Path) -> None:
         if probe.main(["local", str(models / name), "", str(findings), str(models / f"{name}.report")]):
             return {"refused": json.loads(findings.read_text(encoding="utf-8"))["error"]["message"]}
         found = json.loads(findings.read_text(encoding="utf-8"))
-        about = context.task(root, found["task_type"])
+        about = template_vars.task(root, found["task_type"])
         request = {
             "findings": found,
             "strategies": about["strategies"],

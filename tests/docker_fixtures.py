@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import docker_images
 import pytest
-from tao_hf.docker import engine as docker
-from tao_hf.docker import images
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.runtime import engine as docker
+from tao_hf.runtime import images
 
 TAG = "selftest"
 _GONE_SECONDS = 15.0

@@ -28,10 +28,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "hooks"))
 
-from tao_hf.cache import cache_dir  # noqa: E402
-from tao_hf.docker import engine, passing  # noqa: E402
-from tao_hf.errors import UserError  # noqa: E402
-from tao_hf.progress import Step, step  # noqa: E402
+from tao_hf.base.cache import cache_dir  # noqa: E402
+from tao_hf.base.errors import UserError  # noqa: E402
+from tao_hf.base.progress import Step, step  # noqa: E402
+from tao_hf.runtime import engine, pass_through  # noqa: E402
 from tao_hf.runtime.process import stream  # noqa: E402
 
 LABEL = f"{engine.LABEL}.selftest"
@@ -223,7 +223,7 @@ def _commit(image: Image, shown: Step) -> None:
         for path in image.files:
             _docker("cp", str(path), f"{name}:{_FILES}/{path.name}")
         script = f"set -e\nretry() {{ \"$@\" || {{ sleep 10; \"$@\"; }}; }}\n{image.script}\nrm -rf {_FILES}"
-        variables = [word for variable in passing.NETWORK if os.environ.get(variable) for word in ("-e", variable)]
+        variables = [word for variable in pass_through.NETWORK if os.environ.get(variable) for word in ("-e", variable)]
         done = stream(
             ["docker", "exec", *variables, "-e", "PIP_CACHE_DIR=/mnt", "-w", "/", name, "sh", "-c", script],
             env=os.environ,
@@ -240,7 +240,7 @@ def _container(image: Image) -> Iterator[str]:
     """Run a container that ends with this process, whatever ends it, and goes away with it."""
     name = f"{HOME}-{secrets.token_hex(4)}"
     mounts = ["-v", f"{cache_dir('pip')}:/mnt"]
-    for path in passing.certificates():
+    for path in pass_through.certificates():
         mounts += ["-v", f"{path}:{path}:ro"]
     command = ["docker", "run", "--rm", "-i", "--pull", "never", "--name", name, *mounts, image.name]
     keeper = subprocess.Popen(

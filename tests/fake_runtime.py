@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tao_hf.runtime import Completed, Runtime
+from tao_hf.runtime.interface import Completed, Runtime
 
 
 @dataclass

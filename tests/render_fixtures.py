@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hooks"))
 
-from tao_hf import context, environment  # noqa: E402
+from tao_hf.rendering import environment, template_vars  # noqa: E402
 
 FINDINGS: dict[str, Any] = {
     "schema": 1,
@@ -135,7 +135,7 @@ def classifier_context(
         "proofs": _proofs(strategy, plan or {}),
         "branch_name": "tao-hf",
     }
-    return {**answers, **context.derived(ROOT, answers)}
+    return {**answers, **template_vars.derived(ROOT, answers)}
 
 
 def _proofs(strategy: str, plan: dict[str, Any]) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _whole_context(task_type: str, model_type: str, model_class: str, plan: dict
         "strategy": "auto",
         "proofs": {**copy.deepcopy(PROOFS), "plans": {"hf": plan}},
     }
-    return {**answers, **context.derived(ROOT, answers)}
+    return {**answers, **template_vars.derived(ROOT, answers)}
 
 
 def render(repo: str, names: dict[str, Any], destination: Path) -> list[Path]:

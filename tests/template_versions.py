@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hooks"))
 
-from tao_hf import layers  # noqa: E402
+from tao_hf.rendering import layers  # noqa: E402
 
 # The layers of the classifiers that tests update, the last first.
 LAYERS = ("tasks/image_classification", "networks/backbone", "template")

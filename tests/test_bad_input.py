@@ -13,8 +13,8 @@ import yaml
 from copier.errors import UserMessageError
 from copy_fixtures import MODEL, ROOT, copied, copier_copy, own_copy, own_modules, snapshot, tiny_vit  # noqa: F401
 from stub_hub import StubHub, StubModel
-from tao_hf import questions
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.questions import questions
 
 pytestmark = pytest.mark.runtime
 

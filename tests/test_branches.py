@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from repo_fixtures import commit_all, fill, git, own_git, write  # noqa: F401
-from tao_hf import branches, gitcmd, patches
-from tao_hf.errors import UserError
+from tao_hf.base import git
+from tao_hf.base.errors import UserError
+from tao_hf.clones import branches, patches
 
 NAMES = ("tao-core", "tao-pytorch", "tao-deploy")
 BRANCH = "feature/add-mine"
@@ -287,14 +288,14 @@ def test_when_one_clone_fails_the_others_go_back(workdir: Path, monkeypatch: pyt
     write(workdir / "tao-core/untracked.txt", "mine")
     heads = [git(workdir / name, "rev-parse", "HEAD") for name in NAMES]
     before = current(workdir)
-    real = gitcmd.run
+    real = git.run
 
     def failing(*args: str, **kwargs: object) -> bytes:
         if args[0] == "switch" and str(kwargs["cwd"]).endswith("tao-deploy"):
-            raise gitcmd.GitError(args, "no luck")
+            raise git.GitError(args, "no luck")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(gitcmd, "run", failing)
+    monkeypatch.setattr(git, "run", failing)
     with pytest.raises(UserError, match=r"could not switch tao-deploy .*no luck"):
         branches.create(workdir, NAMES, BRANCH, "main")
     assert current(workdir) == before

@@ -119,7 +119,7 @@ def test_check_passes_then_names_what_an_edit_broke(workdir: Path, tao_hf) -> No
 
 
 def test_a_check_that_cannot_run_is_not_a_pass(workdir: Path, tao_hf) -> None:
-    (workdir / ".tao-hf/lib/tao_hf/inside/model_tree.py").unlink()
+    (workdir / ".tao-hf/lib/tao_hf/in_runtime/check/model_tree.py").unlink()
     done = tao_hf("check", MODEL)
     assert done.returncode == 2
     assert "could not be run" in done.stderr.splitlines()[-1]

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 from somebody import heed_interrupts
-from tao_hf.docker import engine as docker
-from tao_hf.docker.container import STOPPED, Container, Plan
-from tao_hf.errors import UserError
-from tao_hf.runtime import get_runtime
+from tao_hf.base.errors import UserError
+from tao_hf.runtime import engine as docker
+from tao_hf.runtime.container import STOPPED, Container, Plan
+from tao_hf.runtime.kinds import get_runtime
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine", "prepared", "no_leftovers")]
 ROOT = Path(__file__).resolve().parent.parent

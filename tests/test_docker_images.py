@@ -14,10 +14,9 @@ import pexpect
 import pytest
 import yaml
 from copy_fixtures import MODEL, ROOT, copier_copy, tiny_vit  # noqa: F401
-from tao_hf import phase0
-from tao_hf.docker import engine as docker
-from tao_hf.docker import images
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.runtime import engine as docker
+from tao_hf.runtime import host_check, images
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
 TAG = "selftest-phase0"
@@ -41,7 +40,7 @@ USER_SITE = "/root/.local/lib/python3.11/site-packages"
 def own_tag(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a test prepare images of its own, and remove them."""
     monkeypatch.setenv("TAO_HF_IMAGE_TAG", TAG)
-    for variable in phase0.VARIABLES.values():
+    for variable in host_check.VARIABLES.values():
         monkeypatch.delenv(variable, raising=False)
     yield
     for name in (*map(docker.prepared, docker.COMPONENTS), VARIANT):
@@ -95,7 +94,7 @@ def test_phase0(published: dict[str, str], capsys: pytest.CaptureFixture[str]) -
     first, second = [], []
     for seconds in (first, second):
         started = time.monotonic()
-        result = phase0.run(published, without_gpu=True)
+        result = host_check.run(published, without_gpu=True)
         seconds += [time.monotonic() - started, identity("pytorch"), identity("deploy")]
         assert result["kind"] == "docker" and result["images"] == published and not result["fallback"]
     assert first[1:] == second[1:]
@@ -113,7 +112,7 @@ def test_package_that_pip_cannot_remove(variant: Callable[[str], str]) -> None:
     with pytest.raises(UserError, match=r"still holds nvidia-tao-core 7\.0\.1"):
         images.verify("deploy")
     with pytest.raises(UserError, match=r"still holds nvidia-tao-core 7\.0\.1"):
-        phase0.run({"pytorch": reference, "deploy": reference}, without_gpu=True)
+        host_check.run({"pytorch": reference, "deploy": reference}, without_gpu=True)
 
 
 def test_package_installed_several_times(variant: Callable[[str], str]) -> None:
@@ -200,13 +199,13 @@ def test_copy_with_images_that_were_given(
     tmp_path: Path,
 ) -> None:
     workdir = tmp_path / "workdir"
-    used = {component: published[component] for component in phase0.REQUIRED}
+    used = {component: published[component] for component in host_check.REQUIRED}
     given = {f"image_{component}": reference for component, reference in used.items()}
     env = {"TAO_HF_CACHE": str(tmp_path / "cache")}
     done = copier_copy(workdir, tiny_vit, env, model_name=MODEL, runtime="auto", without_gpu="true", **given)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("Phase 0:") == 1 and done.stdout.index("Phase 0:") < done.stdout.index("inspecting")
-    assert done.stdout.count("skipped: no GPU") == len(phase0.GPU_CHECKS) + 1
+    assert done.stdout.count("skipped: no GPU") == len(host_check.GPU_CHECKS) + 1
     record = json.loads((workdir / ".tao-hf/workdir.json").read_text(encoding="utf-8"))
     assert (record["runtime"], record["gpu"]) == ("docker", False)
     answers = yaml.safe_load((workdir / ".tao-hf" / MODEL / "answers.yml").read_text(encoding="utf-8"))

@@ -13,9 +13,9 @@ import pytest
 from copy_fixtures import tiny_vit  # noqa: F401
 from somebody import UID, Somebody, somebody  # noqa: F401
 from stub_hub import StubHub, StubModel
-from tao_hf.docker import engine as docker
-from tao_hf.errors import UserError
-from tao_hf.inspection import inspect_model
+from tao_hf.base.errors import UserError
+from tao_hf.inspection.inspect import inspect_model
+from tao_hf.runtime import engine as docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.runtime, pytest.mark.usefixtures("engine", "prepared", "no_leftovers")]
 TOKEN = "hf_gate_secret"  # noqa: S105 (the stub's)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from copy_fixtures import MODEL, copied, own_copy, tiny_vit  # noqa: F401
-from tao_hf.docker.container import Container, Plan
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.runtime.container import Container, Plan
 from tao_hf.runtime.docker import DockerRuntime
 
 pytestmark = [pytest.mark.docker, pytest.mark.runtime, pytest.mark.usefixtures("engine", "prepared", "no_leftovers")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tao_hf.docker import engine, passing
-from tao_hf.docker.container import Plan, inside
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.runtime import engine, pass_through
+from tao_hf.runtime.container import Plan, inside
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from tao_hf.errors import UserError
 )
 def test_options_of_the_person_are_passed_on(given: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAO_HF_DOCKER_ARGS", given)
-    assert passing.person_options() == words
+    assert pass_through.person_options() == words
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_options_that_would_break_the_containers_are_refused(
     """One sentence that names the option and never repeats a secret."""
     monkeypatch.setenv("TAO_HF_DOCKER_ARGS", given)
     with pytest.raises(UserError, match=names) as caught:
-        passing.person_options()
+        pass_through.person_options()
     assert "secret" not in str(caught.value)
     assert "TAO_HF_DOCKER_ARGS" in str(caught.value)
 
@@ -65,7 +65,7 @@ def test_certificates_are_mounted_where_they_are(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     monkeypatch.setenv("PIP_CERT", str(bundle))
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "gone.pem"))
-    assert passing.certificates() == [bundle]
+    assert pass_through.certificates() == [bundle]
     assert f"{bundle}:{bundle}:ro" in Plan("n", "image", tmp_path).argv("n")
 
 

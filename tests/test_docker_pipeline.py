@@ -16,7 +16,7 @@ import pytest
 from copy_fixtures import MODEL, copier_copy, tiny_vit  # noqa: F401
 from repo_fixtures import tao_pytorch_clone, with_tao_pytorch  # noqa: F401
 from somebody import UID, Somebody, heed_interrupts, somebody  # noqa: F401
-from tao_hf.docker import engine as docker
+from tao_hf.runtime import engine as docker
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = "digits_vit"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from findings_table_sample import SAMPLE
 from stub_hub import StubHub, StubModel
-from tao_hf import inspection
-from tao_hf.errors import UserError
-from tao_hf.findings_table import render
-from tao_hf.inspection import ModelRef, full_report_path, inspect_model, parse_model
+from tao_hf.base.errors import UserError
+from tao_hf.inspection import inspect
+from tao_hf.inspection.findings_table import render
+from tao_hf.inspection.inspect import ModelRef, full_report_path, inspect_model, parse_model
 
 SECRET = "hf_very_secret"  # noqa: S105 - made up
 TINY = """
@@ -77,7 +77,7 @@ def fake_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "json.dump(found, open(sys.argv[4], 'w')); json.dump({**found, 'tensors': []}, open(sys.argv[5], 'w'))\n"
     )
     counter.touch()
-    monkeypatch.setattr(inspection, "_INSIDE", inside)
+    monkeypatch.setattr(inspect, "_INSIDE", inside)
     monkeypatch.setenv("TAO_HF_PYTHON", sys.executable)
     return counter
 
@@ -176,7 +176,7 @@ def test_probe_runs_again_when_the_probe_changes(fake_probe: Path, tmp_path: Pat
     model = tmp_path / "model"
     model.mkdir()
     inspect_model(str(model), "local")
-    script = inspection._INSIDE / "probe.py"
+    script = inspect._INSIDE / "probe.py"
     script.write_text(script.read_text() + "# changed\n")
     inspect_model(str(model), "local")
     assert runs(fake_probe) == 2
@@ -248,7 +248,7 @@ def test_token_is_in_no_argument_and_no_file(fake_probe: Path, fresh: Path, monk
 
 def test_bad_labels_stop_unless_accepted(fake_probe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeated names are an error with a way out, and none for who brings other classes."""
-    script = inspection._INSIDE / "probe.py"
+    script = inspect._INSIDE / "probe.py"
     script.write_text(
         script.read_text().replace("found['source']", "found['label_problem'] = 'twice crane'\nfound['source']")
     )

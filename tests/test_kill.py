@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 from copy_fixtures import MODEL, tiny_vit  # noqa: F401
-from tao_hf import layers
+from tao_hf.rendering import layers
 from template_versions import COPIER, FIRST, LAYERS, Template, first_template  # noqa: F401
 
 pytestmark = [pytest.mark.runtime, pytest.mark.slow]

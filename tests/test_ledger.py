@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tao_hf import gitcmd
-from tao_hf.errors import UserError
-from tao_hf.ledger import Commit, Ledger
+from tao_hf.base import git
+from tao_hf.base.errors import UserError
+from tao_hf.workdir.ledger import Commit, Ledger
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -74,7 +74,7 @@ def test_several_commits_with_parents_among_them(ledger: Ledger) -> None:
 
 def test_refs_move_together_or_not_at_all(ledger: Ledger) -> None:
     one, other = (ledger.write(ref, [Commit(ref, (), {"a": ref.encode()})])[-1] for ref in ("ledger/m", "template/m"))
-    with pytest.raises(gitcmd.GitError):
+    with pytest.raises(git.GitError):
         ledger.move({"ledger/m": other, "template/m": "0123456789012345678901234567890123456789"})
     assert (ledger.tip("ledger/m"), ledger.tip("template/m")) == (one, other)
     ledger.move({"ledger/m": other, "template/m": None})
@@ -83,7 +83,7 @@ def test_refs_move_together_or_not_at_all(ledger: Ledger) -> None:
 
 def test_a_write_that_fails_moves_nothing(ledger: Ledger) -> None:
     commit = ledger.write("ledger/m", [Commit("m", (), {"a": b"1"})])[-1]
-    with pytest.raises(gitcmd.GitError):
+    with pytest.raises(git.GitError):
         ledger.write("ledger/m", [Commit("m", (commit,), {"a": b"2"}), Commit("m", (0, "0" * 40), {"a": b"3"})])
     assert ledger.tip("ledger/m") == commit
 

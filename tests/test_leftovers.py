@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from repo_fixtures import commit_all, own_git, write  # noqa: F401
 from somebody import UID, Somebody, somebody  # noqa: F401
-from tao_hf.docker import engine as docker
-from tao_hf.docker import leftovers
+from tao_hf.runtime import engine as docker
+from tao_hf.runtime import leftovers
 
 CLEAN = """
 import sys

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from copy_fixtures import MODEL, ROOT, copied, copier_copy, tiny_vit  # noqa: F401
 from remote_writes import Finding, findings, is_python
-from tao_hf import gitcmd
-from tao_hf.docker import engine
-from tao_hf.runtime import docker, get_runtime
+from tao_hf.base import git
+from tao_hf.runtime import docker, engine
+from tao_hf.runtime.kinds import get_runtime
 
 CLONES = ("tao-core", "tao-pytorch", "tao-deploy")
 # Not run by anybody: tests, and text for people.
@@ -31,7 +31,7 @@ TEMPLATES = [
 
 # What stands in the code all the same, and why it may.
 JUSTIFIED = {
-    ("hooks/tao_hf/docker/images.py", "docker login …"): "a sentence for the person; it is not run",
+    ("hooks/tao_hf/runtime/images.py", "docker login …"): "a sentence for the person; it is not run",
     (
         "standins/tao_pytorch/nvidia_tao_pytorch/core/entrypoint.py",
         "from nvidia_tao_core.telemetry.telemetry import send_telemetry_data",
@@ -103,7 +103,7 @@ def test_generated_code(copied: Path) -> None:  # noqa: F811
 
 # Mutations: each is planted in a real file and must be found there.
 
-PYTHON = "hooks/tao_hf/placing.py"
+PYTHON = "hooks/tao_hf/lifecycle/copy.py"
 PLANTED = [
     'subprocess.run(["git", "push", "origin", branch])',
     'subprocess.run(["git", "-C", str(path), "push"])',
@@ -233,7 +233,7 @@ def test_planted_in_shell(name: str, line: str) -> None:
 @pytest.mark.parametrize("line", SHELL)
 def test_planted_in_a_script_for_a_container(line: str) -> None:
     """Such scripts are strings in Python."""
-    assert planted("hooks/tao_hf/docker/images.py", f"_MORE = {line!r}")
+    assert planted("hooks/tao_hf/runtime/images.py", f"_MORE = {line!r}")
 
 
 @pytest.mark.parametrize("line", JINJA)
@@ -286,11 +286,11 @@ def subcommands_used(wrapper: str) -> set[str]:
 
 def test_git_allows_what_is_used_and_writes_to_no_remote() -> None:
     writes = {"push", "send-pack", "http-push", "send-email", "remote", "config", "lfs", "svn", "p4", "request-pull"}
-    assert not gitcmd._ALLOWED & writes
-    assert gitcmd._ALLOWED <= subcommands_used("gitcmd")
+    assert not git._ALLOWED & writes
+    assert git._ALLOWED <= subcommands_used("gitcmd")
     for subcommand in sorted(writes):
         with pytest.raises(ValueError, match=subcommand):
-            gitcmd.run(subcommand)
+            git.run(subcommand)
 
 
 def test_the_engine_allows_what_sends_no_image() -> None:

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from render_fixtures import classifier_context, render
-from tao_hf import intake, ledger, merging
-from tao_hf.ledger import Ledger
-from tao_hf.merging import Change
+from tao_hf.workdir import ledger, merge, staging
+from tao_hf.workdir.ledger import Ledger
+from tao_hf.workdir.merge import Change
 
 MODEL = "tiny_vit"
 LABEL = "template 0.2.0"
@@ -157,16 +157,16 @@ def lay(workdir: Path, files: Mapping[str, bytes], wanted: Mapping[str, bytes]) 
 
 def rendering(workdir: Path, files: Mapping[str, bytes], version: str) -> None:
     """Do what Copier does: render into incoming, and write the answers."""
-    folder = intake.incoming(workdir, MODEL)
+    folder = staging.incoming(workdir, MODEL)
     lay(folder, {}, {**files, "model.json": b'{"model_name": "tiny_vit"}\n'})
-    (workdir / intake.answers_file(MODEL)).write_text(f"_commit: {version}\n")
+    (workdir / staging.answers_file(MODEL)).write_text(f"_commit: {version}\n")
 
 
 def taken_in(workdir: Path, files: Mapping[str, bytes], version: str, operation: str) -> list[Change]:
     """Render and take in."""
     rendering(workdir, files, version)
-    changes = intake.take_in(workdir, MODEL, operation, f"template {version}")
-    intake.clear(workdir, MODEL)
+    changes = staging.take_in(workdir, MODEL, operation, f"template {version}")
+    staging.clear(workdir, MODEL)
     return changes
 
 
@@ -220,7 +220,7 @@ def merged_by_git(base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, int]:
     with tempfile.TemporaryDirectory() as folder:
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
             Path(folder, name).write_bytes(content)
-        labels = ["-L", merging.YOURS, "-L", "template before", "-L", LABEL]
+        labels = ["-L", merge.YOURS, "-L", "template before", "-L", LABEL]
         command = ["git", "-c", "merge.conflictStyle=merge", "merge-file", "-p", "-q", *labels]
         command += ["ours", "base", "theirs"]
         done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
@@ -275,7 +275,7 @@ def check(clones: Path, case: Case) -> None:
         assert git(workdir, "for-each-ref") == refs, "and is written into the ledger"
 
         if tip and "Operation: update" in Ledger(workdir).message(tip):
-            intake.go_back(workdir, MODEL)
+            staging.go_back(workdir, MODEL)
             assert disk(workdir) == before, "not everything was taken back"
         else:
             assert after == before, "changed and not recorded"
@@ -291,7 +291,7 @@ def test_random_edits_and_template_changes(clones: Path, case: Case) -> None:
 # --- a broken merge is seen ---
 
 Decide = Callable[[str, bytes | None, bytes | None, bytes | None, str], Change]
-_real: Decide = merging._change
+_real: Decide = merge._change
 
 
 def _take_theirs(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None, label: str) -> Change:
@@ -324,7 +324,7 @@ def _loose_ends(path: str, base: bytes | None, ours: bytes | None, theirs: bytes
     "broken", [_take_theirs, _drop_edited, _ours_over, _bring_deleted_back, _no_conflicts, _loose_ends]
 )
 def test_a_broken_merge_is_seen(clones: Path, broken: Decide, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merging, "_change", broken)
+    monkeypatch.setattr(merge, "_change", broken)
     _expect_failure(clones)
 
 
@@ -341,14 +341,14 @@ def test_a_forgotten_snapshot_is_seen(clones: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_touched_index_is_seen(clones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = intake.take_in
+    real = staging.take_in
 
     def take_in(workdir: Path, *rest: str) -> list[Change]:
         changes = real(workdir, *rest)
         git(workdir / "tao-core", "add", "--all")
         return changes
 
-    monkeypatch.setattr(intake, "take_in", take_in)
+    monkeypatch.setattr(staging, "take_in", take_in)
     _expect_failure(clones)
 
 

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from repo_fixtures import BACKBONES, fill, git, own_git, write  # noqa: F401
-from tao_hf import atomic, patches, pylists, pytest_ini
-from tao_hf.errors import UserError
-from tao_hf.pylists import NotRecognisedError
+from tao_hf.base import atomic
+from tao_hf.base.errors import UserError
+from tao_hf.clones import patches, pytest_ini, python_lists
+from tao_hf.clones.python_lists import NotRecognisedError
 
 INIT = "nvidia_tao_pytorch/cv/backbone_v2/__init__.py"
 FILES = ["tao-pytorch/setup.py", "tao-pytorch/pytest.ini", f"tao-pytorch/{INIT}", "tao-deploy/setup.py"]
@@ -77,7 +78,7 @@ def layouts(draw: st.DrawFn) -> bytes:
 
 def listed(content: bytes) -> list[str]:
     """Return the strings in ``__all__``."""
-    return pylists.strings(patches.exported(pylists.Source(content).tree))
+    return python_lists.strings(patches.exported(python_lists.Source(content).tree))
 
 
 @settings(max_examples=600, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -90,22 +91,22 @@ def listed(content: bytes) -> list[str]:
 def test_a_string_goes_into_any_list_and_out_again(content: bytes, item: str) -> None:
     """Adding appends just that string; removing gives the same bytes back; two come out in either order."""
     before = listed(content)
-    one = pylists.added(content, patches.exported, item)
+    one = python_lists.added(content, patches.exported, item)
     assert listed(one) == [*before, item]
-    assert pylists.removed(one, patches.exported, item) == content
-    two = pylists.added(one, patches.exported, "other")
+    assert python_lists.removed(one, patches.exported, item) == content
+    two = python_lists.added(one, patches.exported, "other")
     assert listed(two) == [*before, item, "other"]
-    assert pylists.removed(two, patches.exported, "other") == one
-    without_first = pylists.removed(two, patches.exported, item)
+    assert python_lists.removed(two, patches.exported, "other") == one
+    without_first = python_lists.removed(two, patches.exported, item)
     assert listed(without_first) == [*before, "other"]
-    assert pylists.removed(without_first, patches.exported, "other") == content
+    assert python_lists.removed(without_first, patches.exported, "other") == content
 
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(layouts())
 def test_every_other_line_stays(content: bytes) -> None:
     """Adding only inserts: every byte of the original is still there, in order."""
-    result = pylists.added(content, patches.exported, "new")
+    result = python_lists.added(content, patches.exported, "new")
     rest = iter(result)
     assert all(byte in rest for byte in content)
     assert len(result) - len(content) < 30
@@ -115,8 +116,8 @@ def test_the_new_line_looks_like_its_neighbours() -> None:
     """Quotes, indentation, trailing comma, comments: as in the list."""
     content = b"__all__ = [\n\t'a',  # first\n\t'b',\n\t# more to come\n]\n"
     expected = b"__all__ = [\n\t'a',  # first\n\t'b',\n\t'new',\n\t# more to come\n]\n"
-    assert pylists.added(content, patches.exported, "new") == expected
-    assert pylists.added(b'__all__ = ["a","b"]\r\n', patches.exported, "new") == b'__all__ = ["a","b","new"]\r\n'
+    assert python_lists.added(content, patches.exported, "new") == expected
+    assert python_lists.added(b'__all__ = ["a","b"]\r\n', patches.exported, "new") == b'__all__ = ["a","b","new"]\r\n'
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_the_new_line_looks_like_its_neighbours() -> None:
 def test_other_forms_are_refused(source: bytes) -> None:
     """What cannot be edited safely is not edited."""
     with pytest.raises(NotRecognisedError):
-        pylists.added(source, patches.exported, "new")
+        python_lists.added(source, patches.exported, "new")
 
 
 # --- the patched files ------------------------------------------------------------
@@ -146,7 +147,7 @@ def test_apply_registers_everything_and_unapply_leaves_no_trace(workdir: Path) -
     before = snapshot(workdir)
     assert sorted(patches.apply(workdir, "my_vit", "hf_my_vit", ["my_vit"])) == sorted(FILES)
     scripts = {
-        repo: pylists.strings(patches.console_scripts(ast.parse((workdir / repo / "setup.py").read_bytes())))
+        repo: python_lists.strings(patches.console_scripts(ast.parse((workdir / repo / "setup.py").read_bytes())))
         for repo in ("tao-pytorch", "tao-deploy")
     }
     assert scripts["tao-pytorch"][-1] == "my_vit=nvidia_tao_pytorch.cv.my_vit.entrypoint.my_vit:main"
@@ -389,7 +390,7 @@ def test_a_console_script_of_another_template_becomes_ours(workdir: Path, title:
     replace(setup, "old_model:main',\n", f"old_model:main',\n{SCRIPTS[title]}")
     assert patches.status(workdir, "new")["tao-pytorch/setup.py"] == "incomplete"
     patches.apply(workdir, "new")
-    scripts = pylists.strings(patches.console_scripts(ast.parse(setup.read_bytes())))
+    scripts = python_lists.strings(patches.console_scripts(ast.parse(setup.read_bytes())))
     assert ["".join(script.split()) for script in scripts[:2]] == [scripts[0], f"new={SCRIPT}"]
     assert len(scripts) == (3 if late else 2)
     assert ("# ours" in setup.read_text()) == ("# ours" in SCRIPTS[title])
@@ -812,7 +813,7 @@ def test_any_sequence_of_versions_leaves_one_registration_and_then_none(
             setup = patches.with_script(setup, scripts[form])
             there[model] = (scripts[form], names)
         assert sorted(listed(init)) == sorted([*before[2], *(name for _, names in there.values() for name in names)])
-        entries = pylists.strings(patches.console_scripts(ast.parse(setup)))
+        entries = python_lists.strings(patches.console_scripts(ast.parse(setup)))
         assert sorted(entries) == sorted([*before[2], *(script for script, _ in there.values())])
         assert init.count(b"tao-hf-template") == init.count(b"from nvidia_tao_pytorch") == len(there)
     for model in MODELS:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from repo_fixtures import commit_all, fill, git, own_git, public_history, write  # noqa: F401
-from tao_hf import patches, pylists, pytest_ini
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.clones import patches, pytest_ini, python_lists
 
 INIT = "nvidia_tao_pytorch/cv/backbone_v2/__init__.py"
 HISTORY = {"tao-pytorch": ("setup.py", INIT), "tao-deploy": ("setup.py",)}
@@ -31,9 +31,9 @@ def script(repo: str, model: str = "new") -> str:
 
 def listed(content: bytes) -> list[str]:
     """Return the console scripts of a setup.py, else what ``__all__`` lists."""
-    tree = pylists.Source(content).tree
+    tree = python_lists.Source(content).tree
     is_setup = b"console_scripts" in content
-    return pylists.strings(patches.console_scripts(tree) if is_setup else patches.exported(tree))
+    return python_lists.strings(patches.console_scripts(tree) if is_setup else patches.exported(tree))
 
 
 def on_disk(repo: Path) -> dict[str, bytes]:

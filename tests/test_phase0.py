@@ -16,15 +16,16 @@ import pytest
 import yaml
 from copy_fixtures import MODEL, ROOT, copier_copy, tiny_vit  # noqa: F401
 from fake_machine import DEPLOY, PYTORCH, RELEASED, FakeMachine
-from tao_hf import host, phase0, placing, questions
-from tao_hf.docker import engine as docker
-from tao_hf.docker import images, ngc
-from tao_hf.errors import UserError
-from tao_hf.ledger import Commit, Ledger
+from tao_hf.base.errors import UserError
+from tao_hf.lifecycle import copy
+from tao_hf.questions import questions
+from tao_hf.runtime import engine as docker
+from tao_hf.runtime import host, host_check, images, ngc
+from tao_hf.workdir.ledger import Commit, Ledger
 
 BOTH = {"pytorch": PYTORCH, "deploy": DEPLOY}
 KEY = "good-key-0123456789"
-GPU_LINES = ("NVIDIA driver", "CUDA", "NVIDIA Container Toolkit", phase0.SMOKE)
+GPU_LINES = ("NVIDIA driver", "CUDA", "NVIDIA Container Toolkit", host_check.SMOKE)
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     monkeypatch.setenv("PATH", str(made.folder))
     monkeypatch.setenv("TAO_HF_IMAGE_TAG", "selftest")
     monkeypatch.setenv(ngc.KEY_VARIABLE, KEY)
-    for variable in phase0.VARIABLES.values():
+    for variable in host_check.VARIABLES.values():
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(host, "CUDA_HOME", tmp_path / "cuda")
     forget()
@@ -51,12 +52,12 @@ def forget() -> None:
 def stopped(references: dict[str, str] | None = None, without_gpu: bool = False) -> str:
     """Return why phase 0 stops."""
     with pytest.raises(UserError) as caught:
-        phase0.run(BOTH if references is None else references, without_gpu)
+        host_check.run(BOTH if references is None else references, without_gpu)
     return str(caught.value)
 
 
 def test_all_is_well(machine: FakeMachine, capsys: pytest.CaptureFixture[str]) -> None:
-    assert phase0.run(BOTH) == {"kind": "docker", "gpu": True, "images": BOTH, "fallback": False}
+    assert host_check.run(BOTH) == {"kind": "docker", "gpu": True, "images": BOTH, "fallback": False}
     shown = capsys.readouterr().err
     assert "✗" not in shown and shown.count("✓") >= 9
     assert "nvidia-tao-core 7.0.1, nvidia_tao_pytorch 7.0.1" in shown, "what was removed is said"
@@ -138,10 +139,10 @@ def test_everything_missing_is_said_at_once(machine: FakeMachine) -> None:
 
 def test_images_not_given(machine: FakeMachine) -> None:
     said = stopped({})
-    for component in phase0.REQUIRED:
+    for component in host_check.REQUIRED:
         for word in (f"tao-{component} image", f"--{component}-image", f"image_{component}=", "nvcr.io/nvidia/tao/"):
             assert word in said
-        assert phase0.VARIABLES[component] in said
+        assert host_check.VARIABLES[component] in said
     assert "dataservices" not in said
 
 
@@ -188,7 +189,7 @@ def test_broken_driver_is_no_gpu(machine: FakeMachine) -> None:
 
 def test_without_gpu(machine: FakeMachine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.without("nvidia-smi", "nvidia-ctk")
-    assert phase0.run(BOTH, without_gpu=True)["gpu"] is False
+    assert host_check.run(BOTH, without_gpu=True)["gpu"] is False
     shown = capsys.readouterr().err.splitlines()
     for name in GPU_LINES:
         assert [line for line in shown if line.startswith(f"  – {name} ") and line.endswith("skipped: no GPU")], name
@@ -196,12 +197,12 @@ def test_without_gpu(machine: FakeMachine, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_gpu_need_not_be_used(machine: FakeMachine) -> None:
-    assert phase0.run(BOTH, without_gpu=True)["gpu"] is False
+    assert host_check.run(BOTH, without_gpu=True)["gpu"] is False
     assert not any("--gpus" in call["argv"] for call in machine.calls())
 
 
 def test_key_goes_on_standard_input(machine: FakeMachine, capsys: pytest.CaptureFixture[str]) -> None:
-    phase0.run(BOTH)
+    host_check.run(BOTH)
     (login,) = machine.calls("login")
     assert login == {"argv": ["login", "nvcr.io", "--username", "$oauthtoken", "--password-stdin"], "stdin": KEY}
     assert KEY not in json.dumps([call["argv"] for call in machine.calls()])
@@ -222,21 +223,21 @@ def test_no_key(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     said = stopped()
     assert PYTORCH in said and ngc.KEY_PAGE in said and ngc.KEY_VARIABLE in said
     machine.set_docker(registry=RELEASED)  # the person is logged in already
-    assert phase0.run(BOTH)["images"] == BOTH
+    assert host_check.run(BOTH)["images"] == BOTH
     assert not machine.calls("login")
 
 
 def test_key_is_for_nvidias_registry_alone(machine: FakeMachine) -> None:
     elsewhere = {"pytorch": "mirror.example.org/tao:pyt", "deploy": "nvcr.io.example.org/tao:deploy"}
     machine.set_docker(registry={name: ["nvidia-tao-core"] for name in elsewhere.values()})
-    phase0.run(elsewhere)
+    host_check.run(elsewhere)
     assert len(machine.calls("pull")) == 2 and not machine.calls("login")
 
 
 def test_key_is_not_used_when_nothing_is_pulled(machine: FakeMachine) -> None:
     local = {name: {"id": name, "labels": {}, "packages": []} for name in BOTH.values()}
     machine.set_docker(images=local)
-    phase0.run(BOTH)
+    host_check.run(BOTH)
     assert not machine.calls("login", "pull")
 
 
@@ -293,7 +294,7 @@ def test_registry() -> None:
 
 def test_prepared_images_are_used_as_they_are(machine: FakeMachine) -> None:
     machine.prepared("pytorch", "deploy")
-    result = phase0.run({})
+    result = host_check.run({})
     assert result["images"] == {"pytorch": "tao-pytorch-base:selftest", "deploy": "tao-deploy-base:selftest"}
     assert not machine.calls("pull", "build", "login")
 
@@ -311,39 +312,39 @@ def test_package_that_stays(machine: FakeMachine) -> None:
 
 
 def test_up_to_date_image_is_not_made_again(machine: FakeMachine) -> None:
-    phase0.run(BOTH)
+    host_check.run(BOTH)
     assert len(machine.calls("build")) == 2
-    phase0.run(BOTH)
+    host_check.run(BOTH)
     assert len(machine.calls("build")) == 2 and len(machine.calls("pull")) == 2
     kept = json.loads((machine.folder / "docker.json").read_text(encoding="utf-8"))["images"]
     machine.set_docker(images={name: image for name, image in kept.items() if name.endswith(":selftest")})
-    phase0.run(BOTH)
+    host_check.run(BOTH)
     assert len(machine.calls("pull")) == 2, "the published images were removed to save space"
     changed = {**kept, PYTORCH: {**kept[PYTORCH], "id": "another"}}
     machine.set_docker(images=changed)
-    phase0.run(BOTH)
+    host_check.run(BOTH)
     assert len(machine.calls("build")) == 3, "the tag names another image now"
 
 
 def test_a_published_image_under_the_prepared_name_is_stripped(machine: FakeMachine) -> None:
     machine.prepared("pytorch", "deploy", packages=("nvidia-tao-core",))
-    own = {component: docker.prepared(component) for component in phase0.REQUIRED}
-    phase0.run(own)
-    phase0.run(own)
+    own = {component: docker.prepared(component) for component in host_check.REQUIRED}
+    host_check.run(own)
+    host_check.run(own)
     assert len(machine.calls("build")) == 2
 
 
 def test_dataservices_is_optional(machine: FakeMachine) -> None:
     name = "nvcr.io/org/tao-toolkit:7.0.1-data-services"
     machine.set_docker(registry={**RELEASED, name: ["nvidia_tao_ds", "nvidia_tao_pytorch", "nvidia_tao_core"]})
-    result = phase0.run({**BOTH, "dataservices": name})
+    result = host_check.run({**BOTH, "dataservices": name})
     assert result["images"]["dataservices"] == name
 
 
 def test_no_images_here(machine: FakeMachine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.without("nvidia-smi")
     machine.set_docker(registry={docker.FALLBACK_IMAGE: []})
-    result = phase0.run({"pytorch": "none", "deploy": "none"})
+    result = host_check.run({"pytorch": "none", "deploy": "none"})
     assert result == {"kind": "docker", "gpu": False, "images": {}, "fallback": True}
     assert docker.FALLBACK_IMAGE in capsys.readouterr().err
     assert "for both" in stopped({"pytorch": "none", "deploy": DEPLOY}, without_gpu=True)
@@ -352,7 +353,7 @@ def test_no_images_here(machine: FakeMachine, capsys: pytest.CaptureFixture[str]
 def arguments(*argv: str) -> argparse.Namespace:
     """Return the parsed arguments of ``./tao-hf phase0``."""
     parser = argparse.ArgumentParser()
-    phase0.add_arguments(parser)
+    host_check.add_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -363,15 +364,15 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     record.parent.mkdir()
     record.write_text(json.dumps({"runtime": "local", "gpu": False, "repos": {"tao-core": {}}}), encoding="utf-8")
     monkeypatch.setenv("TAO_PT_PUB_IMAGE", PYTORCH)
-    assert phase0.main(tmp_path, arguments("--deploy-image", DEPLOY)) == 0
+    assert host_check.main(tmp_path, arguments("--deploy-image", DEPLOY)) == 0
     kept = json.loads(record.read_text(encoding="utf-8"))
     assert kept == {"runtime": "docker", "gpu": True, "repos": {"tao-core": {}}}
     assert "from now on" in capsys.readouterr().err
-    assert phase0.main(tmp_path, arguments("--without-gpu")) == 0, "the images are prepared now"
+    assert host_check.main(tmp_path, arguments("--without-gpu")) == 0, "the images are prepared now"
     assert json.loads(record.read_text(encoding="utf-8"))["gpu"] is False
     record.write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"workdir\.json cannot be read"):
-        phase0.main(tmp_path, arguments("--without-gpu"))
+        host_check.main(tmp_path, arguments("--without-gpu"))
 
 
 LOCAL = {"kind": "local", "gpu": False, "images": {}, "fallback": False}
@@ -522,8 +523,8 @@ def test_fallback_leaves_tests_for_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = {"containers": {**LOCAL, "kind": "docker", "fallback": True}, "run_tests": "full"}
-    monkeypatch.setattr(placing, "place", lambda *_: answers)
-    assert placing.main(ROOT, tmp_path, "some_vit") == 0
+    monkeypatch.setattr(copy, "place", lambda *_: answers)
+    assert copy.main(ROOT, tmp_path, "some_vit") == 0
     assert "nothing was tested" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from repo_fixtures import fill, tao_pytorch_clone, write  # noqa: F401
-from tao_hf import phase2
+from tao_hf.clones import survey
 
 NAMES = ("tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices")
 
@@ -24,7 +24,7 @@ def paths(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def explored(paths: dict[str, Path]) -> dict[str, object]:
     """Give what is read from them for image classification."""
-    return phase2.explore(paths, "image-classification")
+    return survey.explore(paths, "image-classification")
 
 
 def test_what_a_small_clone_holds(explored: dict, paths: dict[str, Path]) -> None:
@@ -62,44 +62,44 @@ def test_nothing_of_the_clones_is_run(paths: dict[str, Path], tmp_path: Path) ->
     for path in paths.values():
         for file in [*path.rglob("*.py")]:
             file.write_text(trap + file.read_text())
-    phase2.explore(paths, "image-classification")
+    survey.explore(paths, "image-classification")
     assert not (tmp_path / "ran").exists()
 
 
 def test_other_tasks_other_references(paths: dict[str, Path]) -> None:
     """The first candidate that is there wins; none there is said, and so is an unknown task."""
-    assert phase2.explore(paths, "object-detection")["reference"]["model"] is None
+    assert survey.explore(paths, "object-detection")["reference"]["model"] is None
     write(paths["tao-pytorch"] / "nvidia_tao_pytorch/cv/rtdetr/__init__.py")
-    assert phase2.explore(paths, "object-detection")["reference"]["model"] == "rtdetr"
+    assert survey.explore(paths, "object-detection")["reference"]["model"] == "rtdetr"
     write(paths["tao-pytorch"] / "nvidia_tao_pytorch/cv/dino/__init__.py")
-    assert phase2.explore(paths, "object-detection")["reference"]["model"] == "dino"
-    nothing = phase2.explore(paths, "weather-forecast")
+    assert survey.explore(paths, "object-detection")["reference"]["model"] == "dino"
+    nothing = survey.explore(paths, "weather-forecast")
     assert nothing["reference"] == {"model": None, "candidates": [], "locations": []}
-    assert "none known" in phase2.render(nothing)
+    assert "none known" in survey.render(nothing)
 
 
 def test_broken_files_are_named_and_the_rest_is_read(paths: dict[str, Path]) -> None:
     """A file that does not parse is reported and hides nothing else."""
     write(paths["tao-pytorch"] / "nvidia_tao_pytorch/cv/backbone_v2/broken.py", "def (\n")
     write(paths["tao-deploy"] / "setup.py", "\0")
-    explored = phase2.explore(paths, "image-classification")
+    explored = survey.explore(paths, "image-classification")
     assert explored["unreadable"] == ["nvidia_tao_pytorch/cv/backbone_v2/broken.py", "tao-deploy/setup.py"]
     assert explored["backbones"]["registered"] == ["net_hidden", "net_tiny"]
-    assert "broken.py" in phase2.render(explored)
+    assert "broken.py" in survey.render(explored)
 
 
 def test_missing_repositories_are_no_error() -> None:
     """With nothing there, everything is empty."""
-    explored = phase2.explore({}, "image-classification")
+    explored = survey.explore({}, "image-classification")
     assert explored["converters"] is None
     assert explored["models"] == {}
-    assert phase2.model_name_problem("new_model", explored) is None
-    assert "tao-dataservices is not there" in phase2.render(explored)
+    assert survey.model_name_problem("new_model", explored) is None
+    assert "tao-dataservices is not there" in survey.render(explored)
 
 
 def test_the_table_is_short(explored: dict) -> None:
     """A person sees the reference, how much of it is there, and the counts."""
-    table = phase2.render(explored)
+    table = survey.render(explored)
     assert "classification_pyt (5 of 12 reference locations)" in table
     assert "2 registered in 1 files" in table
     assert len(table.splitlines()) <= 8
@@ -107,7 +107,7 @@ def test_the_table_is_short(explored: dict) -> None:
 
 def test_the_real_tao_pytorch(tao_pytorch_clone: Path) -> None:  # noqa: F811
     """The real 7.0 release registers at least 122 backbones; TAO's models and scripts are found."""
-    explored = phase2.explore({"tao-pytorch": tao_pytorch_clone}, "image-classification")
+    explored = survey.explore({"tao-pytorch": tao_pytorch_clone}, "image-classification")
     assert explored["unreadable"] == []
     assert explored["reference"]["model"] == "classification_pyt"
     found = {place["title"] for place in explored["reference"]["locations"] if place["path"]}
@@ -118,14 +118,14 @@ def test_the_real_tao_pytorch(tao_pytorch_clone: Path) -> None:  # noqa: F811
     assert {"resnet_50", "vit_base_patch16", "swin_tiny_patch4_window7_224"} <= set(backbones["exported"])
     assert len(explored["console_scripts"]["tao-pytorch"]) >= 25
     for taken in ("dino", "mae", "clip", "resnet_50", "vit", "backbone_v2"):
-        assert phase2.model_name_problem(taken, explored)
+        assert survey.model_name_problem(taken, explored)
 
 
 @pytest.mark.parametrize("name", ["vit_base_p16", "a", "x1", "net", "deit_tiny_patch16_224", "m" * 60])
 def test_good_names(explored: dict, name: str) -> None:
     """Plain snake_case names that nothing has taken are fine."""
     explored["backbones"]["files"] = {}
-    assert phase2.model_name_problem(name, explored) is None
+    assert survey.model_name_problem(name, explored) is None
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_good_names(explored: dict, name: str) -> None:
 )
 def test_bad_names_are_explained_in_one_sentence(explored: dict, name: str, why: str) -> None:
     """Each says what is wrong and what to do, on one line, without echoing control characters."""
-    problem = phase2.model_name_problem(name, explored)
+    problem = survey.model_name_problem(name, explored)
     assert problem is not None
     assert why in problem
     assert problem.isprintable()
@@ -179,17 +179,17 @@ def test_bad_names_are_explained_in_one_sentence(explored: dict, name: str, why:
 def test_every_keyword_is_refused(explored: dict) -> None:
     """Also the ones a later Python adds."""
     for name in [*keyword.kwlist, *keyword.softkwlist]:
-        assert phase2.model_name_problem(name, explored)
+        assert survey.model_name_problem(name, explored)
 
 
 def test_a_model_of_this_working_directory_may_come_again(paths: dict[str, Path], tmp_path: Path) -> None:
     """Its folders in the clones are its own; without the record in .tao-hf they are somebody's."""
     write(paths["tao-core"] / "nvidia_tao_core/config/mine/__init__.py")
-    assert phase2.model_name_problem("mine", phase2.explore(paths, "image-classification", tmp_path))
+    assert survey.model_name_problem("mine", survey.explore(paths, "image-classification", tmp_path))
     write(tmp_path / ".tao-hf/mine/answers.yml", "model_name: mine\n")
-    explored = phase2.explore(paths, "image-classification", tmp_path)
+    explored = survey.explore(paths, "image-classification", tmp_path)
     assert explored["own_models"] == ["mine"]
-    assert phase2.model_name_problem("mine", explored) is None
+    assert survey.model_name_problem("mine", explored) is None
 
 
 @pytest.mark.parametrize(
@@ -209,20 +209,20 @@ def test_a_model_of_this_working_directory_may_come_again(paths: dict[str, Path]
 )
 def test_a_free_name_is_proposed(explored: dict, name: str, free: str) -> None:
     """The default of the question is usable, whatever the model is called on the Hub."""
-    assert phase2.free_name(name, explored) == free
+    assert survey.free_name(name, explored) == free
 
 
 def test_a_free_name_counts_on(explored: dict, paths: dict[str, Path]) -> None:
     """When the first proposal is taken too, the next is numbered."""
     write(paths["tao-core"] / "nvidia_tao_core/config/net_hf/__init__.py")
-    assert phase2.free_name("net", phase2.explore(paths, "image-classification")) == "net_hf_2"
+    assert survey.free_name("net", survey.explore(paths, "image-classification")) == "net_hf_2"
 
 
 @settings(max_examples=200, deadline=None, database=None)
 @given(st.text(max_size=120))
 def test_any_text_becomes_a_good_name(name: str) -> None:
     """Also hostile text."""
-    explored = phase2.explore({}, "image-classification")
-    assert phase2.model_name_problem(phase2.free_name(name, explored), explored) is None
-    problem = phase2.model_name_problem(name, explored)
+    explored = survey.explore({}, "image-classification")
+    assert survey.model_name_problem(survey.free_name(name, explored), explored) is None
+    problem = survey.model_name_problem(name, explored)
     assert problem is None or (problem.isprintable() and problem.isascii())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from copy_fixtures import MODEL, copied, copier_copy, own_copy, tiny_vit  # noqa: F401
 from repo_fixtures import tao_pytorch_clone, with_tao_pytorch  # noqa: F401
-from tao_hf.runtime import get_runtime
+from tao_hf.runtime.kinds import get_runtime
 
 pytestmark = [pytest.mark.runtime, pytest.mark.slow]
 

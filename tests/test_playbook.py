@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 from copy_fixtures import MODEL, copied_hf, tiny_vit  # noqa: F401
-from tao_hf import playbook
-from tao_hf.docker import engine as docker
-from tao_hf.docker.container import Container, Plan
-from tao_hf.playbook import PLAYBOOK, diagnose
-from tao_hf.runtime import get_runtime
-from tao_hf.steps import STEPS
-from tao_hf.steps.job import Job, StepError
+from tao_hf.runtime import engine as docker
+from tao_hf.runtime.container import Container, Plan
+from tao_hf.runtime.kinds import get_runtime
+from tao_hf.selftest import playbook
+from tao_hf.selftest.playbook import PLAYBOOK, diagnose
+from tao_hf.selftest.steps import STEPS
+from tao_hf.selftest.steps.job import Job, StepError
 from warm_runtime import WarmRuntime
 
 CV = f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}"

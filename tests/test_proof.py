@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from copy_fixtures import ROOT, make_vit
-from tao_hf import proof
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.inspection import proof
 
 TOLERANCE = 1e-4
 

@@ -16,7 +16,9 @@ import render_fixtures
 import tree_fixtures
 from copy_fixtures import MODEL, copied, copier_copy, own_copy, tiny_vit  # noqa: F401
 from repo_fixtures import commit_all, git, own_git, write  # noqa: F401
-from tao_hf import branches, intake, updating
+from tao_hf.clones import branches
+from tao_hf.lifecycle import checks
+from tao_hf.workdir import staging
 
 REPOS = ("tao-core", "tao-pytorch", "tao-deploy")
 BRANCH = "tao-hf"
@@ -82,16 +84,16 @@ def clones(workdir: Path, **more: str) -> Path:
 def add(workdir: Path, model: str = MODEL) -> Path:
     """Do what a copy does with a rendered model."""
     names = render_fixtures.classifier_context(model_name=model)
-    waiting = intake.incoming(workdir, model)
+    waiting = staging.incoming(workdir, model)
     for repo in REPOS:
         render_fixtures.render(repo, names, waiting / repo)
     write(waiting / "model.json", json.dumps(names["model_record"]))
-    write(workdir / intake.answers_file(model), f"_commit: 1\nbase_branch: main\nbranch_name: {BRANCH}\n")
+    write(workdir / staging.answers_file(model), f"_commit: 1\nbase_branch: main\nbranch_name: {BRANCH}\n")
     branches.create(workdir, REPOS, BRANCH, "main")
-    intake.take_in(workdir, model, "copy", "template 1")
-    updating.register(workdir, model)
-    intake.clear(workdir, model)
-    updating.link_answers(workdir)
+    staging.take_in(workdir, model, "copy", "template 1")
+    checks.register(workdir, model)
+    staging.clear(workdir, model)
+    checks.link_answers(workdir)
     return workdir
 
 
@@ -214,7 +216,7 @@ def test_two_models_come_and_go(tmp_path: Path, order: tuple[str, str]) -> None:
     patched = [name for name in alone if name.endswith(("setup.py", "pytest.ini", "backbone_v2/__init__.py"))]
     assert len(patched) == 5 and {name: left[name] for name in patched} == {name: alone[name] for name in patched}
     assert without_branch(left) == without_branch(alone)
-    assert (workdir / ".copier-answers.yml").readlink() == Path(intake.answers_file(second))
+    assert (workdir / ".copier-answers.yml").readlink() == Path(staging.answers_file(second))
     assert "nothing was missing" in tao_hf(workdir, "restore", second).stdout
     remove(workdir, second)
     assert without_branch(state(workdir)) == without_branch(before)
@@ -228,7 +230,7 @@ def test_what_a_person_made_is_in_the_backup(edited: Path) -> None:
     assert (kept / ADDED).read_text() == "mine\n" and (kept / ADDED).stat().st_mode & 0o777 == 0o600
     assert (kept / UTILS / "link").readlink() == Path("../model")
     assert (kept / f".tao-hf/{MODEL}/results/train/model.pth").read_text() == "trained"
-    assert (kept / intake.answers_file(MODEL)).is_file()
+    assert (kept / staging.answers_file(MODEL)).is_file()
     of_clones = {path.relative_to(kept).as_posix() for repo in REPOS for path in (kept / repo).rglob("*")}
     assert {path for path in of_clones if not (kept / path).is_dir() or (kept / path).is_symlink()} == {
         EDITED, ADDED, f"{UTILS}/link",
@@ -354,7 +356,7 @@ def test_a_registration_that_cannot_be_taken_out_is_left_alone(edited: Path) -> 
 
 def test_without_a_ledger_everything_is_kept(edited: Path) -> None:
     shutil.rmtree(edited / ".git")
-    files = json.loads((edited / intake.model_file(MODEL)).read_text())["files"]
+    files = json.loads((edited / staging.model_file(MODEL)).read_text())["files"]
     said = remove(edited)
     assert f"all {len(files) + 2} files are in" in said
     assert [name for name in files if not (backup(edited) / name).is_file()] == []

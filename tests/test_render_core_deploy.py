@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from render_fixtures import ROOT, classifier_context, render
-from tao_hf import sources
+from tao_hf.clones import sources
 
 STANDINS = ROOT / "standins"
 REPOS = ("tao-core", "tao-deploy")

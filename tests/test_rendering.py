@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from tao_hf import context
-from tao_hf.rendering import one_line, pascal_case, pyrepr, yamlrepr
+from tao_hf.base.text import one_line
+from tao_hf.rendering import template_vars
+from tao_hf.rendering.literals import pascal_case, pyrepr, yamlrepr
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -75,8 +76,8 @@ def test_preprocessing_follows_the_input_size(
     resize: dict | None, crop: dict | None, size: tuple[int, int], expected: list[int], cropped: bool
 ) -> None:
     found = {"resize": resize, "crop": crop, "interpolation": "bilinear", "mean": [0.1, 0.2, 0.3], "std": [1, 2, 3]}
-    adapted = context.adapt_preprocess(found, [32, 32], *size)
+    adapted = template_vars.adapt_preprocess(found, [32, 32], *size)
     assert (adapted["resize"]["size"], adapted["center_crop"]) == (expected, cropped)
     assert adapted["mean"] == [0.1, 0.2, 0.3]
-    turned = context.adapt_preprocess({**found, "channel_order": "BGR"}, [32, 32], *size)
+    turned = template_vars.adapt_preprocess({**found, "channel_order": "BGR"}, [32, 32], *size)
     assert (turned["mean"], turned["std"]) == ([0.3, 0.2, 0.1], [3, 2, 1])

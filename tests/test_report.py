@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tao_hf import atomic, report
-from tao_hf.errors import UserError
+from tao_hf.base import atomic
+from tao_hf.base.errors import UserError
+from tao_hf.selftest import report
 
 INFO = {
     "model_name": "tiny_vit",

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from fake_runtime import FakeRuntime, Reply
-from tao_hf import plan, records, runner
-from tao_hf.docker import engine, images
-from tao_hf.errors import UserError
-from tao_hf.steps import STEPS, selection
-from tao_hf.steps.consistency import CONSISTENCY
-from tao_hf.steps.inputs import check_data, check_settings
-from tao_hf.steps.job import HOST, Command, Job, Step, StepError
+from tao_hf.base.errors import UserError
+from tao_hf.runtime import engine, images
+from tao_hf.selftest import runner, schedule
+from tao_hf.selftest.steps import STEPS, selection
+from tao_hf.selftest.steps.consistency import CONSISTENCY
+from tao_hf.selftest.steps.inputs import check_data, check_settings
+from tao_hf.selftest.steps.job import HOST, Command, Job, Step, StepError
+from tao_hf.workdir import records
 
 MODEL = "tiny_vit"
 INFO: dict[str, Any] = {
@@ -105,7 +106,7 @@ def test_the_log_of_every_step_is_kept_whole_and_its_end_is_shown_on_failure(
 def test_the_quick_level_names_the_steps_it_leaves_out(workdir: Path) -> None:
     found = outcome(run(workdir, [step("a"), step("b", quick=False)], {}, level="quick"))
     assert found["a"][0] == "passed"
-    assert found["b"] == ("skipped", plan.NOT_QUICK)
+    assert found["b"] == ("skipped", schedule.NOT_QUICK)
 
 
 def test_exit_code_0_without_the_artifact_is_a_failure(workdir: Path) -> None:
@@ -205,7 +206,7 @@ def test_selected_steps_run_whatever_the_level_and_the_others_stay_as_they_were(
 
 def test_selected_steps_of_a_model_that_was_never_tested(workdir: Path) -> None:
     report, _ = again(workdir, [step("a"), step("b")], {}, "b")
-    assert outcome(report) == {"a": ("skipped", plan.NOT_SELECTED), "b": ("passed", "fine")}
+    assert outcome(report) == {"a": ("skipped", schedule.NOT_SELECTED), "b": ("passed", "fine")}
     assert report["level"] == "selected"
 
 
@@ -245,9 +246,9 @@ def test_an_optional_step_runs_only_when_it_is_selected(workdir: Path) -> None:
 
 def test_steps_about_containers_mean_nothing_elsewhere_and_keep_nothing_from_running(workdir: Path) -> None:
     steps = [step("a", docker_only=True), step("b", needs=("a",))]
-    assert outcome(run(workdir, steps, {})) == {"a": ("skipped", plan.NO_CONTAINERS), "b": ("passed", "fine")}
+    assert outcome(run(workdir, steps, {})) == {"a": ("skipped", schedule.NO_CONTAINERS), "b": ("passed", "fine")}
     report, calls = again(workdir, steps, {}, "a")
-    assert outcome(report)["a"] == ("skipped", plan.NO_CONTAINERS) and calls == []
+    assert outcome(report)["a"] == ("skipped", schedule.NO_CONTAINERS) and calls == []
     report, calls = again(workdir, steps, {"run-a": Reply(1)}, "a", "b", kind="docker")
     assert calls == ["run-a"] and outcome(report)["b"] == ("skipped", "needs Step a (a), which failed")
 
@@ -259,8 +260,8 @@ def test_tensorrt_needs_a_gpu_or_the_stand_in(workdir: Path, gpu: bool, standing
     steps = [step("a"), step("b", needs_gpu=True), step("c", needs=("a", "b"), needs_gpu=True), step("d", needs=("a",))]
     fake = FakeRuntime(workdir, gpu=gpu, standing_in=standing_in)
     found = outcome(runner.run_tests(workdir, MODEL, "full", runtime=fake, steps=steps))
-    expected = ("passed", "fine") if runs else ("skipped", plan.NO_GPU)
-    assert plan.NO_GPU.startswith("no GPU")
+    expected = ("passed", "fine") if runs else ("skipped", schedule.NO_GPU)
+    assert schedule.NO_GPU.startswith("no GPU")
     assert found == {"a": ("passed", "fine"), "b": expected, "c": expected, "d": ("passed", "fine")}
 
 
@@ -342,7 +343,7 @@ def test_resume_after_ctrl_c_in_a_quick_test_stays_quick(workdir: Path) -> None:
     fake = FakeRuntime(workdir)
     found = outcome(runner.resume(workdir, MODEL, runtime=fake, steps=steps))
     assert [argv[0] for _, argv, _ in fake.calls] == ["run-b", "run-d"]
-    assert found["c"] == ("skipped", plan.NOT_QUICK)
+    assert found["c"] == ("skipped", schedule.NOT_QUICK)
 
 
 def test_resume_without_a_test_or_with_one_of_another_runtime_is_refused(workdir: Path) -> None:

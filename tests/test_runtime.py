@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tao_hf.errors import UserError
-from tao_hf.runtime import Runtime, get_runtime, local
+from tao_hf.base.errors import UserError
+from tao_hf.runtime import local
+from tao_hf.runtime.interface import Runtime
+from tao_hf.runtime.kinds import get_runtime
 from tao_hf.runtime.shims import console_scripts, write_console_shims
 
 HOOKS = Path(__file__).resolve().parents[1] / "hooks"

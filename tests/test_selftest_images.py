@@ -14,9 +14,9 @@ from pathlib import Path
 import docker_images
 import pytest
 from docker_images import HOME, PUBLISHED, Image
-from tao_hf.docker import engine as docker
-from tao_hf.docker import images
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.runtime import engine as docker
+from tao_hf.runtime import images
 
 TESTS = Path(__file__).resolve().parent
 KILLED = """

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from repo_fixtures import commit_all, fill, git, own_git, write  # noqa: F401
-from tao_hf import embedded, gitcmd, patches, pylists, repos, sources
-from tao_hf.errors import UserError
+from tao_hf.base import git
+from tao_hf.base.errors import UserError
+from tao_hf.clones import embedded, patches, python_lists, repos, sources
 
 NAMES = ("tao-core", "tao-pytorch", "tao-deploy")
 CORE, PYTORCH, DEPLOY, DATASERVICES = repos.REPOS
@@ -189,13 +190,13 @@ def test_embedded_asks_no_remote(
     tmp_path: Path, remotes: Path, wheels: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """tao_source=embedded runs no git command that could go to a network."""
-    real, ran = gitcmd.run, []
+    real, ran = git.run, []
 
     def spy(*args: str, **kwargs: object) -> bytes:
         ran.append(args[0])
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(gitcmd, "run", spy)
+    monkeypatch.setattr(git, "run", spy)
     resolved = sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main")
     assert {entry["source"] for entry in resolved.values()} == {"embedded"}
     assert not {"clone", "fetch", "ls-remote"} & set(ran)
@@ -429,11 +430,11 @@ def test_a_wheel_becomes_a_repository_that_patches_work_on(tmp_path: Path, wheel
     assert (path / "LICENSE").read_text() == "terms"
     assert (path / "nvidia_tao_deploy/config/spec.yaml").read_bytes() == b"a: 1\r\n"
     setup = (path / "setup.py").read_bytes()
-    scripts = pylists.strings(patches.console_scripts(ast.parse(setup)))
+    scripts = python_lists.strings(patches.console_scripts(ast.parse(setup)))
     assert scripts == ["Mixed-Case=nvidia_tao_deploy.cv.x.entrypoint.x:main"]
     script = "new=nvidia_tao_deploy.cv.new.entrypoint.new:main"
     patched = patches.with_script(setup, script)
-    assert pylists.strings(patches.console_scripts(ast.parse(patched))) == [*scripts, script]
+    assert python_lists.strings(patches.console_scripts(ast.parse(patched))) == [*scripts, script]
     assert repos.version(path, DEPLOY) == "7.0.1"
     assert git(path, "status", "--porcelain", "--ignored") == ""
 
@@ -555,7 +556,7 @@ def test_the_real_wheels(published: Path, tmp_path: Path) -> None:
     assert (core / "nvidia_tao_core/config/common/common_config.py").is_file()
     assert (core / "nvidia_tao_core/telemetry").is_dir()
     assert (deploy / "nvidia_tao_deploy/cv/classification_pyt/scripts/gen_trt_engine.py").is_file()
-    scripts = pylists.strings(patches.console_scripts(ast.parse((deploy / "setup.py").read_bytes())))
+    scripts = python_lists.strings(patches.console_scripts(ast.parse((deploy / "setup.py").read_bytes())))
     assert "classification_pyt=nvidia_tao_deploy.cv.classification_pyt.entrypoint.classification_pyt:main" in scripts
     for repo, path in ((CORE, core), (DEPLOY, deploy)):
         assert repos.version(path, repo) == "7.0.1"
@@ -594,12 +595,12 @@ def test_remotes_are_never_written(tmp_path: Path, remotes: Path, wheels: list[s
 def test_git_commands_that_publish_cannot_be_run(command: str) -> None:
     """The one place that runs git refuses them."""
     with pytest.raises(ValueError, match="not among the commands"):
-        gitcmd.run(command)
+        git.run(command)
 
 
 def test_no_module_knows_a_command_that_publishes() -> None:
     """The word does not occur as an argument anywhere in what runs beside Copier."""
-    root = Path(gitcmd.__file__).parent.parent.parent
+    root = Path(git.__file__).parent.parent.parent
     files = [*(root / "hooks").rglob("*.py"), *(root / "extensions").rglob("*.py")]
     assert len(files) > 10
     for file in files:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 from repo_fixtures import tao_pytorch_clone  # noqa: F401
-from tao_hf import sources
+from tao_hf.clones import sources
 
 pytestmark = pytest.mark.runtime
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tao_hf import sources
+from tao_hf.clones import sources
 
 pytestmark = pytest.mark.runtime
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 from copy_fixtures import MODEL, tiny_vit  # noqa: F401
-from tao_hf.answers import check_values
-from tao_hf.errors import UserError
+from tao_hf.answers.recorded import check_values
+from tao_hf.base.errors import UserError
 from template_versions import COPIER, Template, first_template, run, tao_hf, update  # noqa: F401
 
 pytestmark = pytest.mark.runtime

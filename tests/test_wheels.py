@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tao_hf.docker import engine, release
-from tao_hf.errors import UserError
+from tao_hf.base.errors import UserError
+from tao_hf.runtime import engine, release_image
 
 SCRIPT = Path(__file__).resolve().parent.parent / "hooks" / "tao_hf" / "inside" / "wheel.py"
 # What setuptools does with these arguments, as far as the script can tell.
@@ -123,7 +123,7 @@ def test_the_context_carries_the_top_level_tao_core_and_the_new_wheel_alone(
     monkeypatch.setenv("TAO_HF_IMAGE_TAG", "selftest")
     monkeypatch.setenv("HTTPS_PROXY", "http://person:secret@proxy")
     lines: list[str] = []
-    release.build(workdir, "tao-deploy", workdir / "tao-deploy/dist/new-1.1.whl", lines.append)
+    release_image.build(workdir, "tao-deploy", workdir / "tao-deploy/dist/new-1.1.whl", lines.append)
     with tarfile.open(docker / "context.tar") as context:
         files = {entry.name for entry in context if entry.isfile()}
     assert files == {
@@ -147,10 +147,10 @@ def test_a_build_that_fails_and_a_clone_without_a_dockerfile_are_said(
     wheel = workdir / "tao-deploy/dist/new-1.1.whl"
     monkeypatch.setenv("FAIL", "1")
     with pytest.raises(UserError, match=r"could not build tao-deploy-release:\S+ \(exit code 1\)"):
-        release.build(workdir, "tao-deploy", wheel, print)
+        release_image.build(workdir, "tao-deploy", wheel, print)
     (workdir / "tao-pytorch").mkdir()
     with pytest.raises(UserError, match="tao-pytorch has no release/docker/Dockerfile"):
-        release.build(workdir, "tao-pytorch", wheel, print)
+        release_image.build(workdir, "tao-pytorch", wheel, print)
 
 
 def test_docker_may_not_send_an_image_anywhere() -> None:

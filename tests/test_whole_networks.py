@@ -14,8 +14,10 @@ import pytest
 import tree_fixtures
 from omegaconf import OmegaConf
 from render_fixtures import DETECTOR, ROOT, SEGMENTER, detector_context, render, segmenter_context
-from tao_hf import context, proof, values
-from tao_hf.errors import UserError
+from tao_hf.answers import validators
+from tao_hf.base.errors import UserError
+from tao_hf.inspection import proof
+from tao_hf.rendering import template_vars
 
 sys.path.insert(0, str(ROOT / "hooks" / "tao_hf" / "inside"))
 
@@ -86,7 +88,7 @@ def test_the_record_names_what_was_rendered(rendered: tuple[dict[str, Any], Path
 
 def test_native_and_deployed_share_what_must_be_the_same(rendered: tuple[dict[str, Any], Path]) -> None:
     names, folder = rendered
-    for partial in (ROOT / "tasks" / context.task_room(names["task_type"]) / "both").rglob("*.py.jinja"):
+    for partial in (ROOT / "tasks" / template_vars.task_room(names["task_type"]) / "both").rglob("*.py.jinja"):
         pair = sorted(folder.rglob(partial.name.removesuffix(".jinja")))
         assert [path.relative_to(folder).parts[0] for path in pair] == ["tao-deploy", "tao-pytorch"], partial.name
         code = [path.read_text().replace("nvidia_tao_deploy", "nvidia_tao_pytorch") for path in pair]
@@ -104,7 +106,7 @@ def test_a_loss_of_ours_is_rendered_only_where_the_model_has_none() -> None:
 
     assert has_loss(detector_context(own_loss=False))
     assert not has_loss(detector_context())
-    anything = context.generated_files(ROOT, "object-detection", MODEL)  # for collisions, before a model is known
+    anything = template_vars.generated_files(ROOT, "object-detection", MODEL)  # for collisions, before a model is known
     assert set(detector_context()["model_record"]["files"]) < set(anything)
 
 
@@ -155,9 +157,9 @@ def test_a_fixed_batch_axis_of_one_output_is_caught(workdir: Path) -> None:
 
 
 def test_a_tool_of_the_room_is_installed_for_the_runtime(tmp_path: Path) -> None:
-    from tao_hf import placing
+    from tao_hf.lifecycle import copy
 
-    placing.install_tools(ROOT, tmp_path)
+    copy.install_tools(ROOT, tmp_path)
     for room in ("image_classification", "object_detection", "image_segmentation"):
         names = {path.name for path in (tmp_path / ".tao-hf" / "lib" / "tasks" / room).iterdir()}
         assert {"synthetic.py", "comparison.py", "outputs.py"} <= names
@@ -165,16 +167,16 @@ def test_a_tool_of_the_room_is_installed_for_the_runtime(tmp_path: Path) -> None
 
 
 def test_a_strategy_for_backbones_is_refused_in_one_sentence() -> None:
-    about = context.task(ROOT, "object-detection")
+    about = template_vars.task(ROOT, "object-detection")
     with pytest.raises(UserError, match=r"strategy=timm is for backbones; object-detection .* choose auto or hf"):
         proof.prove({"task_type": "object-detection"}, about, {}, [], "timm", "local")
 
 
 def test_a_size_that_was_not_proven_is_refused() -> None:
     names = detector_context(other_size=None)
-    problem = values.backbone_problem("hf", [64, 64], names["findings"], names["proofs"])
+    problem = validators.backbone_problem("hf", [64, 64], names["findings"], names["proofs"])
     assert "image_size must be 24 x 32 pixels" in problem
-    assert values.backbone_problem("hf", [24, 32], names["findings"], names["proofs"]) is None
+    assert validators.backbone_problem("hf", [24, 32], names["findings"], names["proofs"]) is None
     assert DETECTOR["other_size"] and SEGMENTER["other_size"]
 
 

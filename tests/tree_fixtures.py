@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import render_fixtures
-from tao_hf import patches
+from tao_hf.clones import patches
 
 MODEL = "tiny_vit"
 

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tao_hf import branches, phase0, records, removal, report, runner, updating, upkeep
-from tao_hf.docker import leftovers
-from tao_hf.errors import UserError
-from tao_hf.runtime import get_runtime
+from tao_hf.base.errors import UserError
+from tao_hf.clones import branches
+from tao_hf.lifecycle import checks, remove, update
+from tao_hf.runtime import host_check, leftovers
+from tao_hf.runtime.kinds import get_runtime
 from tao_hf.runtime.shims import CLONES
-from tao_hf.steps import STEPS, selection
-from tao_hf.steps.specs import PREPARE
+from tao_hf.selftest import report, runner
+from tao_hf.selftest.steps import STEPS, selection
+from tao_hf.selftest.steps.specs import PREPARE
+from tao_hf.workdir import records
 
 FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 SOURCES = {"present": "yours", "clone": "cloned", "embedded": "embedded"}
@@ -49,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("model", metavar="MODEL")
     _add_test(commands)
-    phase0.add_arguments(
+    host_check.add_arguments(
         commands.add_parser(
             "phase0",
             help="check this machine and prepare the TAO images",
@@ -64,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "and its patches. Files that are there stay as they are.",
     )
     restore.add_argument("model", metavar="MODEL")
-    removal.add_arguments(
+    remove.add_arguments(
         commands.add_parser(
             "remove",
             help="take a model out of this working directory",
@@ -152,15 +155,15 @@ def main(workdir: Path, argv: Sequence[str]) -> int:
         if args.command == "check":
             return check(workdir, args.model)
         if args.command == "phase0":
-            return phase0.main(workdir, args)
+            return host_check.main(workdir, args)
         if args.command == "shell":
             return shell(workdir, args.context)
         if args.command == "update":
-            return update(workdir, args)
+            return update_models(workdir, args)
         if args.command == "restore":
             return restore(workdir, args.model)
         if args.command == "remove":
-            return removal.main(workdir, args.model, args.yes)
+            return remove.main(workdir, args.model, args.yes)
         if args.command == "clean":
             return leftovers.clean(workdir, args.dry_run)
         return list_steps(workdir, args.model) if args.list else test(workdir, args)
@@ -263,7 +266,7 @@ def shell(workdir: Path, context: str) -> int:
         return runtime.shell(context, workdir)
 
 
-def update(workdir: Path, args: argparse.Namespace) -> int:
+def update_models(workdir: Path, args: argparse.Namespace) -> int:
     """Update models, or take that back; conflicts count as failure."""
     known = records.models(workdir)
     if args.all:
@@ -271,24 +274,24 @@ def update(workdir: Path, args: argparse.Namespace) -> int:
             raise UserError("--all is for updates of all models; leave out the other options")
         models = known
     else:
-        models = [args.model or updating.model_of(workdir, "")]
+        models = [args.model or checks.model_of(workdir, "")]
     if not models:
         raise UserError(f"there is no model in {workdir} yet")
     if args.undo:
         if args.answers or args.to:
             raise UserError("--undo takes the last update back as a whole; leave out --data and --to")
-        changed = [change.path for change in upkeep.undo(workdir, models[0]) if change.before != change.after]
+        changed = [change.path for change in update.undo(workdir, models[0]) if change.before != change.after]
         for path in changed:
             print(f"  back  {path}")
         print(f"  {models[0]} is as it was before its last update, which stays in the ledger")
         return FINE
-    clean = [upkeep.update(workdir, model, args.answers, args.to) for model in models]
+    clean = [update.update(workdir, model, args.answers, args.to) for model in models]
     return FINE if all(clean) else FAILED
 
 
 def restore(workdir: Path, model: str) -> int:
     """Put missing files back and print them."""
-    written = upkeep.restore(workdir, model)
+    written = update.restore(workdir, model)
     for path in written:
         print(f"  restored  {path}")
     print(f"  {model}: " + (f"{len(written)} files restored" if written else "nothing was missing"))

@@ -13,7 +13,7 @@ from copy_fixtures import MODEL, copied, tiny_vit  # noqa: F401
 from jinja2 import meta
 from render_fixtures import ROOT, rendered
 from rendered_tree import CASES, differences, manifest
-from tao_hf import context, environment, layers
+from tao_hf.rendering import environment, layers, template_vars
 
 LAYER_FOLDERS = ("template", "networks", "tasks")
 
@@ -60,7 +60,7 @@ def test_the_path_of_a_file_is_the_path_of_its_source(names: dict[str, Any]) -> 
 
 
 def test_an_extended_template_is_an_earlier_layer_s_of_the_same_path(names: dict[str, Any]) -> None:
-    task = context.task_room(names["task_type"])
+    task = template_vars.task_room(names["task_type"])
     strategy = next(iter(names["proofs"]["tried"]))
     order = layers.layers_of(ROOT, names["task"]["network"], strategy, task)
     chains = 0
@@ -95,7 +95,7 @@ def test_every_task_and_strategy_is_among_the_cases() -> None:
     models = [case() for case in CASES.values()]
     shown = {(names["task_type"], next(iter(names["proofs"]["tried"]))) for names in models}
     offered = {
-        (task, strategy) for task in context.task_types(ROOT) for strategy in context.task(ROOT, task)["strategies"]
+        (task, strategy) for task in template_vars.task_types(ROOT) for strategy in template_vars.task(ROOT, task)["strategies"]
     }
     assert shown == offered
 
@@ -153,7 +153,7 @@ def test_copier_is_told_the_settings_of_the_environment() -> None:
 @pytest.mark.runtime
 def test_copier_renders_what_our_environment_renders(copied: Path) -> None:  # noqa: F811
     answers = yaml.safe_load((copied / ".tao-hf" / MODEL / "answers.yml").read_text(encoding="utf-8"))
-    names = {**answers, **context.derived(ROOT, answers)}
+    names = {**answers, **template_vars.derived(ROOT, answers)}
     found = {path: (copied / path).read_text(encoding="utf-8") for path in names["model_record"]["files"]}
     assert found == rendered(names)
     assert json.loads((copied / ".tao-hf" / MODEL / "model.json").read_text()) == json.loads(

@@ -1,7 +1,7 @@
 """The Docker runtime: the TAO containers, one per context, with the working directory at /workspace.
 
 Three rules make the person's own tao-core win over the copies nested in the other clones: the whole working directory
-is mounted; the top-level tao-core is installed first; it is first on PYTHONPATH. `inside/origin.py` proves that it won.
+is mounted; the top-level tao-core is installed first; it is first on PYTHONPATH. `check/origin.py` proves that it won.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tao_hf import host, records
-from tao_hf.docker import engine, images, passing
-from tao_hf.docker.container import WORKSPACE, Container, Plan, inside
-from tao_hf.errors import UserError
-from tao_hf.progress import step
-from tao_hf.runtime import CONTEXTS, Completed, Runtime
+from tao_hf.base.errors import UserError
+from tao_hf.base.paths import TEMPLATE
+from tao_hf.base.progress import step
+from tao_hf.runtime import engine, host, images, pass_through
+from tao_hf.runtime.container import WORKSPACE, Container, Plan, inside
+from tao_hf.runtime.interface import CONTEXTS, Completed, Runtime
 from tao_hf.runtime.shims import CLONES, write_console_shims
+from tao_hf.workdir import records
 
 SHARED_MEMORY = "16G"
 INSPECTION = "tao-hf-inspect"
@@ -30,7 +31,7 @@ PROBE_PACKAGES = (
     "torch", "torchvision", "transformers", "huggingface_hub", "timm", "onnx", "onnxruntime", "onnxscript", "pillow",
 )  # fmt: skip
 TEST_TOOLS = {"pytorch": ("pytest", "pylint", "pydocstyle", "flake8"), "deploy": ("pytest", "pylint")}
-_REQUIREMENTS = Path(__file__).resolve().parents[3] / "standins" / "requirements.txt"
+_REQUIREMENTS = TEMPLATE / "standins" / "requirements.txt"
 _PIP = ("python", "-m", "pip", "--disable-pip-version-check", "--no-input")
 _MISSING = (
     "import importlib.util, sys\n"
@@ -115,7 +116,7 @@ class DockerRuntime(Runtime):
         return container.run(
             [str(word) for word in argv],
             variables=env,
-            passed=(*passing.NETWORK, *(passing.HUB if context == "inspect" else ())),
+            passed=(*pass_through.NETWORK, *(pass_through.HUB if context == "inspect" else ())),
             workdir=self.path(cwd) if cwd else None,
             log=log,
             on_line=on_line,
@@ -127,7 +128,7 @@ class DockerRuntime(Runtime):
         with step(f"Getting a {context} container ready"):
             container = self._ready(context)
         interactive = ("--interactive", "--tty")
-        argv = container.exec_argv(["bash"], {}, (*passing.NETWORK, *passing.HUB), options=interactive)
+        argv = container.exec_argv(["bash"], {}, (*pass_through.NETWORK, *pass_through.HUB), options=interactive)
         return subprocess.run(argv, check=False).returncode
 
     def path(self, host_path: Path | str) -> str:
@@ -158,7 +159,7 @@ class DockerRuntime(Runtime):
             return self._inspection_plan()
         repository = f"{WORKSPACE}/{CLONES[context]}"
         options = ["--shm-size", SHARED_MEMORY]
-        if self.gpu and not any(option.startswith("--gpus") for option in passing.person_options()):
+        if self.gpu and not any(option.startswith("--gpus") for option in pass_through.person_options()):
             options += ["--gpus", "all"]
         return Plan(
             name=f"tao-hf-{context}",
@@ -166,7 +167,7 @@ class DockerRuntime(Runtime):
             root=self._root,
             readable=tuple(self._readable),
             variables={
-                "PYTHONPATH": f"{WORKSPACE}/tao-core:{repository}",
+                "PYTHONPATH": f"{WORKSPACE}/tao-core:{repository}:{WORKSPACE}/.tao-hf/lib",
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONUNBUFFERED": "1",
                 "PIP_ROOT_USER_ACTION": "ignore",
@@ -257,7 +258,7 @@ def _install(container: Container, argv: Sequence[str], on_line: Callable[[str],
     shown = shlex.join(argv)
     if on_line:
         on_line(f"$ {shown}")
-    done = container.run(argv, passed=passing.NETWORK, on_line=on_line)
+    done = container.run(argv, passed=pass_through.NETWORK, on_line=on_line)
     if done.returncode:
         lines = done.tail.strip().splitlines() or ["no output"]
         cause = next((line for line in lines if line.startswith("ERROR:") or "rror:" in line), lines[-1]).strip()

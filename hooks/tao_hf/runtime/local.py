@@ -17,15 +17,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tao_hf import host, lock
-from tao_hf.cache import cache_dir
-from tao_hf.errors import UserError
-from tao_hf.progress import Step, step
-from tao_hf.runtime import CONTEXTS, Completed, Runtime
+from tao_hf.base import lock
+from tao_hf.base.cache import cache_dir
+from tao_hf.base.errors import UserError
+from tao_hf.base.paths import TEMPLATE
+from tao_hf.base.progress import Step, step
+from tao_hf.runtime import host
+from tao_hf.runtime.interface import CONTEXTS, Completed, Runtime
 from tao_hf.runtime.process import stream
 from tao_hf.runtime.shims import CLONES, write_console_shims
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _COMPLETE = ".complete"
 _DROPPED = (
     "PYTHONPATH",
@@ -144,6 +145,7 @@ class LocalRuntime(Runtime):
             used = self._stand_in_path(workdir)
             if used:
                 packages.append(str(used))
+            packages.append(str(workdir / ".tao-hf" / "lib"))
         if packages:
             variables["PYTHONPATH"] = os.pathsep.join(packages)
         variables["PATH"] = os.pathsep.join([*programs, variables.get("PATH", os.defpath)])
@@ -222,11 +224,10 @@ def _ensure_python_on_path(bin_dir: Path, python: Path) -> None:
 
 def _requirements() -> Path:
     """Return requirements.txt of the template, or the copy in a working directory."""
-    candidates = (_PACKAGE.parents[1] / "standins" / "requirements.txt",)
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise UserError(f"{candidates[0]} is missing, so the local runtime cannot be built; restore it.")
+    file = TEMPLATE / "standins" / "requirements.txt"
+    if not file.is_file():
+        raise UserError(f"{file} is missing, so the local runtime cannot be built; restore it.")
+    return file
 
 
 def runtime_dir(requirements: Path) -> Path:

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tao_hf.errors import UserError
-from tao_hf.runtime import Completed
+from tao_hf.base.errors import UserError
+from tao_hf.runtime.interface import Completed
 
 SECRETS = ("HF_TOKEN", "NGC_KEY", "NGC_API_KEY", "WANDB_API_KEY")
 TIMED_OUT = 124

@@ -6,7 +6,7 @@ import ast
 import os
 from pathlib import Path
 
-from tao_hf.cache import write_atomic
+from tao_hf.base import atomic
 
 CLONES = {"pytorch": "tao-pytorch", "deploy": "tao-deploy"}
 _SHIM = """#!/bin/sh
@@ -71,7 +71,7 @@ def write_console_shims(workdir: Path, context: str) -> Path:
     for name, text in wanted.items():
         shim = bin_dir / name
         if not shim.is_file() or shim.read_text(encoding="utf-8") != text:
-            write_atomic(shim, text)
+            atomic.write(shim, text)
         if not os.access(shim, os.X_OK):
             shim.chmod(0o755)
     return bin_dir

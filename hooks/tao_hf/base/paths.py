@@ -1,0 +1,8 @@
+"""Where the template lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# The folder of the template, or of its tools in a working directory, which have ``standins/`` in the same place.
+TEMPLATE = Path(__file__).resolve().parents[3]

@@ -1,0 +1,1 @@
+"""The person's clones of the TAO repositories: found, fetched, branched, patched, surveyed."""

@@ -1,0 +1,1 @@
+"""Inspects one Hugging Face model without its weights."""

@@ -1,0 +1,280 @@
+"""Does the architecture survive ONNX? Random weights, few layers, both exporters, compared with ONNX Runtime."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from tao_hf.in_runtime.probe.common import clean, first_line, set_classes
+
+_DEPTH_LISTS = ("depths", "layers_per_stage", "num_blocks")
+_DEPTHS = ("num_hidden_layers", "num_layers", "encoder_layers", "decoder_layers")
+_NESTED = ("vision_config", "backbone_config")
+_KEPT_LAYERS = 2
+_CLASSES = 8
+_MAX_PARAMETERS = 500_000_000
+_MAX_PATCHES = 20_000
+_OTHER_SIZE = 64  # pixels to add for a size that the export was not traced with
+_NOISE = 0.02
+_LEAST_VARIANCE = 1e-2
+_RELATIVE, _ABSOLUTE = 1e-3, 1e-5
+_ATTEMPTS = (("torchscript", 17), ("dynamo", 18))
+_OPERATORS = (
+    r"operator '([\w:]+)'",
+    r"OpOverload\(op='([\w.]+)'",
+    r"[Nn]o ONNX function found for .*?([\w]+[.:]+[\w.]+)",
+    r"Unsupported: ONNX export of operator ([\w]+)",
+    r"No Op registered for (\w+)",
+    r"(\w+)\(\d+\) node",
+)
+
+
+def not_checked(why: str) -> dict[str, Any]:
+    """Return the `onnx` entry of a model whose export was not tried."""
+    return {"ok": False, "exporter": None, "opset": None, "failing_op": None, "error": clean(why), "max_abs_diff": None}
+
+
+def check(
+    cls: Any, config: Any, size: list[int], channels: int, patch: int | None, room: Any
+) -> dict[str, Any]:
+    """Export a small twin of the model and compare it with ONNX Runtime on a batch of another size.
+
+    Args:
+        cls: the transformers class.
+        config: its configuration; not changed.
+        size: [height, width] of the input.
+        channels: channels of the input.
+        patch: side of a patch, to tell beforehand when attention would not fit in memory.
+        room: what the task says of the outputs; see `probe_room`.
+
+    Returns:
+        The `onnx` entry of the findings: the first exporter that works, or the last error.
+    """
+    import torch
+
+    if patch and size[0] * size[1] / patch**2 > _MAX_PATCHES:
+        return not_checked(f"not tried: {size[0]}x{size[1]} pixels in patches of {patch} would need too much memory")
+    torch.manual_seed(0)
+    whole = copy.deepcopy(config)
+    set_classes(whole, _CLASSES)
+    problem = ""
+    for candidate in (shortened(config), whole, config):
+        try:
+            with torch.device("meta"):
+                count = sum(parameter.numel() for parameter in cls(candidate).parameters())
+            if count > _MAX_PARAMETERS:
+                return not_checked("not tried: the architecture is too large for this machine's memory")
+            model = TaskOutputs(cls(candidate).eval(), room)
+        except Exception as error:
+            problem = problem or f"the model cannot be built: {first_line(error)}"
+            continue
+        example = torch.randn(1, channels, *size)
+        probe = torch.randn(2, channels, *size)
+        try:
+            with torch.no_grad():
+                enliven(model, probe)
+                model(probe)
+            return try_exporters(model, example, probe, room)
+        except Exception as error:
+            problem = f"the model does not run on {size[0]}x{size[1]} pixels: {first_line(error)}"
+    return not_checked(problem)
+
+
+def try_exporters(model: Any, example: Any, probe: Any, room: Any) -> dict[str, Any]:
+    """Export a module with one exporter after the other until ONNX Runtime agrees with it.
+
+    Where the task wants height and width dynamic, that is tried first with each exporter, and only then without.
+
+    Args:
+        model: maps images to the task's tensors.
+        example: images (1, C, H, W) to trace with.
+        probe: two images to compare on.
+        room: what the task says of the outputs; see `probe_room`.
+
+    Returns:
+        The `onnx` entry of the findings.
+    """
+    result = not_checked("not tried")
+    for dynamic_size in (True, False) if room.DYNAMIC_SIZE else (False,):
+        for exporter, opset in _ATTEMPTS:
+            try:
+                with _silence():
+                    difference = _agreement(model, exporter, opset, example, probe, room, dynamic_size)
+                return {
+                    "ok": True,
+                    "exporter": exporter,
+                    "opset": opset,
+                    "dynamic_size": dynamic_size,
+                    "failing_op": None,
+                    "error": None,
+                    "max_abs_diff": difference,
+                }
+            except Exception as error:
+                result = not_checked(f"{exporter} (opset {opset}): {first_line(error)}")
+                result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
+                gc.collect()
+    return result
+
+
+def shortened(config: Any) -> Any:
+    """Return a copy of a transformers configuration with at most two layers a stage and few classes."""
+    small = copy.deepcopy(config)
+    set_classes(small, _CLASSES)
+    for holder in [small, *[getattr(small, name, None) for name in _NESTED]]:
+        if holder is not None:
+            _shorten(holder)
+    return small
+
+
+def enliven(model: Any, batch: Any) -> None:
+    """Give fresh weights an effect: without it zeros, layer scales and batch statistics hide most of the network."""
+    import torch
+
+    for name, parameter in model.named_parameters():
+        if not parameter.numel():
+            continue
+        noise = torch.randn_like(parameter)
+        if name.endswith("bias"):
+            parameter.add_(noise, alpha=_NOISE)
+        elif parameter.numel() == max(parameter.shape, default=1):  # a scale: of a norm, of a whole layer
+            parameter.copy_(1 + 0.2 * noise)
+        else:  # as large as what goes through it stays, whatever the architecture starts with
+            parameter.add_(noise, alpha=parameter[0].numel() ** -0.5)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    if norms:
+        model(batch)
+    for norm in norms:
+        norm.running_var.clamp_(min=_LEAST_VARIANCE)  # two alike pictures must not make it amplify rounding
+        norm.eval()
+
+
+def _shorten(holder: Any) -> None:
+    for name in _DEPTH_LISTS:
+        value = getattr(holder, name, None)
+        if isinstance(value, (list, tuple)) and value:
+            setattr(holder, name, type(value)(min(int(depth), _KEPT_LAYERS) for depth in value))
+    if isinstance(getattr(holder, "depths", None), (list, tuple)):
+        return
+    for name in _DEPTHS:
+        value = getattr(holder, name, None)
+        if isinstance(value, int) and value > _KEPT_LAYERS:
+            setattr(holder, name, _KEPT_LAYERS)
+
+
+def TaskOutputs(model: Any, room: Any) -> Any:  # noqa: N802 - makes an instance of a class that needs torch
+    """Return a module that maps images (N, C, H, W) to the tensors that a task exports."""
+    import torch
+
+    class Outputs(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            tensors = room.run(self.model, x)
+            return tensors if len(tensors) > 1 else tensors[0]
+
+    return Outputs().eval()
+
+
+def as_arrays(outputs: Any) -> tuple[Any, ...]:
+    """Return one tensor or several as a tuple of arrays."""
+    return tuple(tensor.numpy() for tensor in (outputs if isinstance(outputs, tuple) else (outputs,)))
+
+
+def _agreement(
+    model: Any, exporter: str, opset: int, example: Any, probe: Any, room: Any, dynamic_size: bool
+) -> float:
+    """Export, check, run on `probe`; return the largest absolute difference from what the model gives.
+
+    Raises:
+        Exception: anything the exporter, the checker or ONNX Runtime raise, and RuntimeError on disagreement.
+    """
+    import onnx
+    import onnxruntime
+    import torch
+
+    axes = {0: "batch", **({2: "height", 3: "width"} if dynamic_size else {})}
+    with tempfile.TemporaryDirectory(prefix="tao-hf-onnx-") as folder:
+        file = os.path.join(folder, "model.onnx")
+        common = {"input_names": ["input"], "output_names": list(room.OUTPUTS), "opset_version": opset}
+        with torch.no_grad():
+            if exporter == "torchscript":
+                torch.onnx.export(
+                    model,
+                    (example,),
+                    file,
+                    dynamo=False,
+                    dynamic_axes={name: axes if name == "input" or dynamic_size else {0: "batch"}
+                                  for name in ("input", *room.OUTPUTS)},
+                    **common,
+                )
+            else:
+                torch.onnx.export(
+                    model,
+                    (probe,),
+                    file,
+                    dynamo=True,
+                    verbose=False,
+                    dynamic_shapes=({axis: torch.export.Dim.DYNAMIC if axis else torch.export.Dim("batch")
+                                     for axis in axes},),
+                    **common,
+                )
+        onnx.checker.check_model(file)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        batches = [probe, probe[:1]]
+        if dynamic_size:
+            height, width = probe.shape[-2:]
+            batches.append(torch.randn(1, probe.shape[1], height + _OTHER_SIZE, width + 2 * _OTHER_SIZE))
+        worst = 0.0
+        for batch in batches:
+            got = tuple(session.run(None, {"input": batch.numpy()}))
+            with torch.no_grad():
+                wanted = as_arrays(model(batch))
+            if [array.shape for array in got] != [array.shape for array in wanted]:
+                shapes = [[list(array.shape) for array in arrays] for arrays in (got, wanted)]
+                raise RuntimeError(f"the exported model gives {shapes[0]} instead of {shapes[1]}")
+            difference, scale = room.difference(wanted, got)
+            if not difference <= _ABSOLUTE + _RELATIVE * scale:
+                raise RuntimeError(f"ONNX Runtime differs from PyTorch by {difference:.3g}")
+            worst = max(worst, difference)
+    return worst
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Send what the exporters print, also from C++, nowhere: a failing one prints its whole graph."""
+    sys.stdout.flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    with open(os.devnull, "wb") as nowhere:
+        for number in (1, 2):
+            os.dup2(nowhere.fileno(), number)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, original in zip((1, 2), kept, strict=True):
+            os.dup2(original, number)
+            os.close(original)
+
+
+def _operator(error: BaseException) -> str | None:
+    text = str(error)
+    for pattern in _OPERATORS:
+        match = re.search(pattern, text)
+        if match:
+            return clean(match[1], 80)
+    return None

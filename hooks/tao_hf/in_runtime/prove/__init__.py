@@ -1,0 +1,1 @@
+"""Proves by numbers that a generated network is the Hugging Face model."""

@@ -1,0 +1,1 @@
+"""What happens to a model in a working directory: copied, updated, put back, removed."""

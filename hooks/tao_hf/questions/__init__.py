@@ -1,0 +1,1 @@
+"""What copier.yml asks and calls."""

@@ -1,0 +1,1 @@
+"""What templates see and which of them make a model."""

@@ -1,0 +1,1 @@
+"""The test of a model: its steps, their order, the report."""
