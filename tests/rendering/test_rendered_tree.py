@@ -95,7 +95,9 @@ def test_every_task_and_strategy_is_among_the_cases() -> None:
     models = [case() for case in CASES.values()]
     shown = {(names["task_type"], next(iter(names["proofs"]["tried"]))) for names in models}
     offered = {
-        (task, strategy) for task in template_vars.task_types(ROOT) for strategy in template_vars.task(ROOT, task)["strategies"]
+        (task, strategy)
+        for task in template_vars.task_types(ROOT)
+        for strategy in template_vars.task(ROOT, task)["strategies"]
     }
     assert shown == offered
 
