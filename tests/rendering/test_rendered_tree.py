@@ -11,9 +11,10 @@ import pytest
 import yaml
 from copy_fixtures import MODEL, copied, tiny_vit  # noqa: F401
 from jinja2 import meta
-from render_fixtures import ROOT, rendered
-from rendered_tree import CASES, differences, manifest
+
 from tao_hf.rendering import environment, layers, template_vars
+from tests.rendering.rendered_tree import CASES, differences, manifest
+from tests.support.renderings import ROOT, rendered
 
 LAYER_FOLDERS = ("template", "networks", "tasks")
 
