@@ -56,9 +56,8 @@ def prove(
 
     Returns:
         ``tried``: by strategy, ``passed``, ``reason``, ``difference`` (largest, as a part of the largest logit),
-        and ``sizes``; ``plans``: by strategy, what the templates need of the one that passed; ``weights``:
-        "random" or
-        "own"; ``against``: "tao-pytorch" or why the stand-in took its place.
+        and ``sizes``; ``measured``: by strategy, what was measured of the one that passed, which the
+        templates need; ``weights``: "random" or "own"; ``against``: "tao-pytorch" or why the stand-in took its place.
 
     Raises:
         UserError: The proof could not be run.
@@ -101,8 +100,8 @@ def _run(
         with step("Proving that the network gives the model's numbers") as shown:
             for tao_pytorch in (runtime.path(repos["tao-pytorch"]), f"{template}/standins/tao_pytorch"):
                 # The modules that stand in for missing ones come last: what is really there goes first.
-                own_code = [f"{template}/hooks", f"{template}/networks/backbone"]
-                path = [*own_code, runtime.path(repos["tao-core"]), tao_pytorch, f"{template}/standins/modules"]
+                tao_core = runtime.path(repos["tao-core"])
+                path = [f"{template}/hooks", tao_core, tao_pytorch, f"{template}/standins/modules"]
                 done = runtime.run(
                     argv,
                     context="inspect",
