@@ -153,7 +153,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     names = {
         "task": about,
         "files": files,
-        "plan": {"network": None, **measured},
+        "measured": measured,
         "class_name": pascal_case(model_name),
         "height": height,
         "width": width,
@@ -177,7 +177,6 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         widths = backbone_widths(model_name, backbone)
         registered = {"module": backbone_module(model_name), "names": list(widths)}
         names |= {
-            "plan": backbone,
             "backbone": backbone,
             "feature_dim": backbone["feature_dim"],
             "backbone_type": model_name,

@@ -42,7 +42,7 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         "class_lists": class_lists(subject.config),
         **subject.room.measure(copy.deepcopy(model), subject.images(subject.size)),  # training steps change a model
     }
-    names = {**names_of(subject.findings), "plan": measured}
+    names = {**names_of(subject.findings), "measured": measured}
     stack = layers.layers_of(TEMPLATE, "whole", "hf", subject.findings["task_type"].replace("-", "_"))
     network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
     differences = {}
