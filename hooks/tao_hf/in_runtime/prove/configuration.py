@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tao_hf.in_runtime.probe.config import LEFT_OUT
 from tao_hf.in_runtime.prove import timm_build
 
 # The other side of models of images and text, and what a model says of itself as the backbone of another.
@@ -28,7 +29,7 @@ def _of_network(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values that not every configuration has, and its type; in those inside it too."""
     from transformers import PretrainedConfig
 
-    left_out = PretrainedConfig().to_dict().keys() - {"model_type"} | _NOT_OF_THE_NETWORK
+    left_out = (PretrainedConfig().to_dict().keys() - {"model_type"}) | LEFT_OUT | _NOT_OF_THE_NETWORK
     return {
         name: _of_network(value) if isinstance(value, dict) and "model_type" in value else value
         for name, value in values.items()
