@@ -36,22 +36,26 @@ def _measured(plan: Mapping[str, Any], findings: Mapping[str, Any]) -> dict[str,
     network = plan.get("network")
     if network is None:
         return facts
-    configuration = _completed(findings["config"], _defaults().get(findings["model_type"], {}))
-    configuration["architectures"] = [findings["model_class"]]
+    configuration = {**completed(findings["config"]), "architectures": [findings["model_class"]]}
     if findings["model_type"] == "timm_wrapper":
         configuration["built"] = _built(network, plan["variants"][0]["arguments"])
     others = [{key: variant[key] for key in ("name", "feature_dim")} for variant in plan["variants"] if variant["name"]]
     return {**facts, "configuration": configuration, "variants": others}
 
 
-def _completed(config: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config.json with the values that are known for what it leaves out, in configurations inside it too."""
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config.json says, with transformers' defaults for what it leaves out."""
+    return _laid_over(_defaults().get(config["model_type"], {}), config)
+
+
+def _laid_over(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the known values with the given ones over them, in configurations inside it too."""
     inside = {name for name, value in known.items() if isinstance(value, Mapping) and "model_type" in value}
     return {
         **known,
         **{
-            name: _completed(value, known[name]) if name in inside and isinstance(value, Mapping) else value
-            for name, value in config.items()
+            name: _laid_over(known[name], value) if name in inside and isinstance(value, Mapping) else value
+            for name, value in given.items()
         },
     }
 
