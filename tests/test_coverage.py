@@ -79,8 +79,8 @@ def strategies(proven: dict[str, Any]) -> dict[str, str]:
     """Return the strategy that each proven architecture gets; the first model of an architecture counts."""
     found: dict[str, str] = {}
     for result in proven["results"].values():
-        if result.get("plans"):
-            found.setdefault(result["model_type"], next(iter(result["plans"])))
+        if result.get("measured"):
+            found.setdefault(result["model_type"], next(iter(result["measured"])))
     return found
 
 
@@ -92,7 +92,7 @@ def test_none_crashes_and_none_is_forgotten(proven: dict[str, Any]) -> None:
 def test_every_architecture_is_proven_or_refused(proven: dict[str, Any]) -> None:
     refused = {result["model_type"] for result in proven["results"].values() if "refused" in result}
     assert refused == REFUSED & set(proven["mapped"])
-    left = {name: result["tried"] for name, result in proven["results"].items() if result.get("plans") == {}}
+    left = {name: result["tried"] for name, result in proven["results"].items() if result.get("measured") == {}}
     assert left == {}
     assert len(strategies(proven).keys() | refused) >= min(GOAL, len(proven["mapped"]))
 
@@ -112,7 +112,7 @@ def passing(found: dict[str, Any]) -> set[str]:
     assert found["missing"] == []
     assert {name: result["crashed"] for name, result in found["results"].items() if "crashed" in result} == {}
     left = {name: result.get("tried", result.get("refused")) for name, result in found["results"].items()
-            if not result.get("plans")}
+            if not result.get("measured")}
     return set(found["mapped"]) - {found["results"][name]["model_type"] for name in left}
 
 
@@ -127,7 +127,7 @@ def test_detectors_are_proven_but_those_that_find_text_without_boxes(proven_dete
 
 
 def test_detectors_score_as_they_were_trained(proven_detectors: dict[str, Any]) -> None:
-    plans = {row["model_type"]: row["plans"]["hf"] for row in proven_detectors["results"].values() if row.get("plans")}
+    plans = {row["model_type"]: row["measured"]["hf"] for row in proven_detectors["results"].values() if row.get("measured")}
     assert {name for name, plan in plans.items() if plan["no_object"]} == {"detr", "table-transformer", "yolos"}
     without_loss = {name for name, plan in plans.items() if not plan["own_loss"]}
     assert without_loss == {name for name in plans if name.startswith("pp_doclayout")}
@@ -139,7 +139,7 @@ def test_detectors_score_as_they_were_trained(proven_detectors: dict[str, Any]) 
 
 def test_segmenters_are_proven(proven_segmenters: dict[str, Any]) -> None:
     assert passing(proven_segmenters) == set(proven_segmenters["mapped"])
-    plans = {name: row["plans"]["hf"] for name, row in proven_segmenters["results"].items()}
+    plans = {name: row["measured"]["hf"] for name, row in proven_segmenters["results"].items()}
     assert {"upernet_swin", "upernet_convnext"} <= plans.keys()
     assert plans["upernet_swin"]["ignore"] == "loss_ignore_index"
     assert plans["segformer"]["ignore"] == "semantic_loss_ignore_index"
@@ -156,7 +156,7 @@ def test_strategies_are_the_expected_ones(proven: dict[str, Any], real_clone: Pa
 
 def test_hierarchical_networks_have_maps_at_four_strides(proven: dict[str, Any]) -> None:
     for name in ("resnet", "swin", "convnext", "efficientnet", "regnet", "segformer", "pvt", "hiera"):
-        plan = next(iter(proven["results"][name]["plans"].values()))
+        plan = next(iter(proven["results"][name]["measured"].values()))
         assert [tap["stride"] for tap in plan["taps"]] == [4, 8, 16, 32], name
         widths = [tap["channels"] for tap in plan["taps"]]
         assert widths == sorted(widths), name

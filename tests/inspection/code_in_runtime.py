@@ -1,7 +1,7 @@
 """Inspect and prove in the runtime, and tell what was read for it: `code_in_runtime.py STAGE MODEL OUT`.
 
-Run by test_code_digest.py. STAGE is "probe" or "prove", MODEL a saved model. Every file below the template's root that is
-opened or imported is written to OUT, with the findings.
+Run by test_code_digest.py. STAGE is "probe" or "prove", MODEL a saved model. Every file below the template's root that
+is opened or imported is written to OUT, with the findings.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ PROBE, PROVE = "tao_hf.in_runtime.probe.run", "tao_hf.in_runtime.prove.run"
 MAKE_YOLOS = """
 import sys, torch
 from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcessor
-config = YolosConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, image_size=[64, 64],
-                     patch_size=16, num_detection_tokens=5, id2label={0: "a", 1: "b"}, label2id={"a": 0, "b": 1})
+config = YolosConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, patch_size=16,
+                     image_size=[64, 64], num_detection_tokens=5, id2label={0: "a", 1: "b"}, label2id={"a": 0, "b": 1})
 YolosForObjectDetection(config).save_pretrained(sys.argv[1])
 YolosImageProcessor(size={"height": 64, "width": 64}).save_pretrained(sys.argv[1])
 """

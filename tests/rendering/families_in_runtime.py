@@ -1,7 +1,7 @@
 """What the families say of many models in the runtime: `families_in_runtime.py OUT`.
 
-Run by the fixture `in_runtime` in test_network.py. Each family is asked with transformers' own configuration object; the
-host asks with what is recorded of it.
+Run by the fixture `in_runtime` in test_network.py. Each family is asked with transformers' own configuration object;
+the host asks with what is recorded of it.
 """
 
 from __future__ import annotations
