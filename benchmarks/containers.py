@@ -1,6 +1,6 @@
 """What containers cost: the whole test of the demo's model in Docker against the local runtime, in one run.
 
-    python benchmarks/containers.py
+    PYTHONPATH=hooks python -m benchmarks.containers
 
 Needs the prepared TAO images (./tao-hf phase0); the local runtime is built when it is not there. Prints the seconds of
 every step on both sides, their sums without the steps that only one side has, and the ratio.
@@ -14,12 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from demo.image_classification import MODEL, TRAINING
+from tao_hf.runtime.kinds import get_runtime
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "hooks"), str(ROOT / "demo")]
-
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
-
-from demo import MODEL, TRAINING  # noqa: E402
 
 RATIO_GOAL, MINUTES_GOAL = 1.5, 10
 
@@ -48,12 +46,14 @@ def main() -> int:
         made = local.run(
             [
                 "python",
-                str(ROOT / "demo" / "make_inputs.py"),
+                "-m",
+                "demo.make_inputs",
                 "image_classification",
                 str(home / "hf-model"),
                 str(home / "digits"),
             ],
             context="inspect",
+            env={"PYTHONPATH": str(ROOT)},
         )
         if made.returncode:
             sys.exit(made.tail)

@@ -18,15 +18,13 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+from tao_hf.base.errors import UserError
+from tao_hf.base.progress import step
+from tao_hf.runtime import host
+from tao_hf.runtime.interface import KINDS
+from tao_hf.runtime.kinds import get_runtime
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "hooks"))
-
-from tao_hf.base.errors import UserError  # noqa: E402
-from tao_hf.base.progress import step  # noqa: E402
-from tao_hf.runtime import host  # noqa: E402
-from tao_hf.runtime.interface import KINDS  # noqa: E402
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
-
 HOME = ROOT / "build" / "demo"
 TASKS = ("image-classification", "object-detection", "image-segmentation")
 
@@ -66,9 +64,10 @@ def make_inputs(kind: str, task: str, hf_model: Path, dataset: Path) -> None:
     """Write the Hugging Face model and the dataset that the demo starts from."""
     with contextlib.closing(get_runtime(kind, HOME)) as runtime:
         runtime.prepare()
-        script, *folders = (runtime.path(path) for path in (ROOT / "demo" / "make_inputs.py", hf_model, dataset))
+        argv = ["python", "-m", "demo.make_inputs", task, runtime.path(hf_model), runtime.path(dataset)]
+        env = {"PYTHONPATH": runtime.path(ROOT)}
         with step("Making a small Hugging Face model and a dataset of handwritten digits"):
-            made = runtime.run(["python", script, task, *folders], context="inspect", log=HOME / "make_inputs.log")
+            made = runtime.run(argv, context="inspect", env=env, log=HOME / "make_inputs.log")
             if made.returncode:
                 raise UserError(f"the demo's inputs could not be made: {made.tail}")
 
@@ -80,7 +79,7 @@ def main() -> int:
     parser.add_argument("--task", choices=TASKS, default=TASKS[0])
     args = parser.parse_args()
     kind, module = args.runtime, args.task.replace("-", "_")
-    task = importlib.import_module(module)
+    task = importlib.import_module(f"demo.{module}")
     get_runtime(kind).prepare()  # downloads packages on the first run, which does not count as demo time
     started = time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tao_hf.answers import earlier, strategy
 from tao_hf.answers.recorded import check_values
 from tao_hf.base.paths import TEMPLATE

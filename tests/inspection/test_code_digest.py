@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from copy_fixtures import make_vit
+
 from tao_hf.base.paths import TEMPLATE
 from tao_hf.inspection import code_digest, inspect, proof
+from tests.support.copies import make_vit
+from tests.support.paths import HOOKS, ROOT
 
-HERE = Path(__file__).resolve().parent
 STAND_INS = ("standins/tao_pytorch", "standins/modules")
 PROBE, PROVE = "tao_hf.in_runtime.probe.run", "tao_hf.in_runtime.prove.run"
 MAKE_YOLOS = """
@@ -40,13 +41,13 @@ def read(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     classifier, detector = make_vit(runtime_python, folder / "vit", ["a", "b", "c"]), folder / "yolos"
     python = [str(runtime_python), "-W", "ignore"]
     subprocess.run([*python, "-c", MAKE_YOLOS, str(detector)], check=True, capture_output=True)
-    path = [TEMPLATE / name for name in ("hooks", *STAND_INS)]
+    path = [ROOT, HOOKS, *(TEMPLATE / name for name in STAND_INS)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"}
     found: dict[str, set[str]] = {PROBE: set(), PROVE: set()}
     for model in (classifier, detector):
         out = model.with_suffix(".json")
         for entry, stage in ((PROBE, "probe"), (PROVE, "prove")):
-            command = [*python, str(HERE / "code_in_runtime.py"), stage, str(model), str(out)]
+            command = [*python, "-m", "tests.support.code_cases", stage, str(model), str(out)]
             done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[-3000:]
             found[entry] |= set(json.loads(out.read_text(encoding="utf-8"))["read"])

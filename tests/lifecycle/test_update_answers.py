@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from copy_fixtures import MODEL, ROOT, copier_copy, tiny_vit  # noqa: F401
-from template_versions import Template, first_template, tao_hf, template, update  # noqa: F401
+
+from tests.support.copies import MODEL, copier_copy
+from tests.support.paths import ROOT
+from tests.support.template_versions import Template, tao_hf, update
 
 pytestmark = [pytest.mark.runtime, pytest.mark.slow]
 
@@ -49,7 +51,7 @@ def code_in(found: dict[str, Any]) -> list[Any]:
     return keys + [text for text in values if isinstance(text, str) and any(word in text for word in CODE_WORDS)]
 
 
-def correct(template: Template) -> None:  # noqa: F811
+def correct(template: Template) -> None:
     """Correct a rule of the architectures that are named as ViT is."""
     file = template.path / VIT_RULES
     text = file.read_text(encoding="utf-8")
@@ -58,7 +60,7 @@ def correct(template: Template) -> None:  # noqa: F811
 
 
 def test_a_correction_in_a_family_reaches_the_model(
-    template: Template, tmp_path: Path, tiny_vit: Path  # noqa: F811
+    template: Template, tmp_path: Path, tiny_vit: Path
 ) -> None:
     workdir = tmp_path / "workdir"
     done = template.copy(workdir, tiny_vit, model_name=MODEL, strategy="timm")
@@ -74,7 +76,7 @@ def test_a_correction_in_a_family_reaches_the_model(
 
 
 def test_a_family_that_refuses_what_it_took_before(
-    template: Template, tmp_path: Path, tiny_vit: Path  # noqa: F811
+    template: Template, tmp_path: Path, tiny_vit: Path
 ) -> None:
     """Nothing is changed, and it is said what to do."""
     workdir = tmp_path / "workdir"
@@ -97,7 +99,7 @@ def test_a_family_that_refuses_what_it_took_before(
 
 
 @pytest.mark.parametrize("strategy", ["reuse", "timm", "hf"])
-def test_no_recorded_answer_holds_code(strategy: str, tmp_path: Path, tiny_vit: Path) -> None:  # noqa: F811
+def test_no_recorded_answer_holds_code(strategy: str, tmp_path: Path, tiny_vit: Path) -> None:
     done = copier_copy(tmp_path / "workdir", tiny_vit, model_name=MODEL, strategy=strategy)
     assert done.returncode == 0, done.stdout
     found = answers(tmp_path / "workdir")
@@ -136,7 +138,7 @@ def since_0_4_0(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("strategy", ["reuse", "timm"])
 def test_a_model_of_0_4_0_with_edits(
-    since_0_4_0: Path, strategy: str, tmp_path: Path, tiny_vit: Path  # noqa: F811
+    since_0_4_0: Path, strategy: str, tmp_path: Path, tiny_vit: Path
 ) -> None:
     workdir = tmp_path / "workdir"
     made = Template.__new__(Template)

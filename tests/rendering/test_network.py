@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tao_hf.answers import earlier
 from tao_hf.base.paths import TEMPLATE
 from tao_hf.rendering import network
+from tests.support.paths import in_runtime as environment
 
-HERE = Path(__file__).resolve().parent
 VIT = {
     "model_type": "vit", "image_size": 32, "patch_size": 8, "hidden_size": 32, "num_hidden_layers": 3,
     "num_attention_heads": 4, "intermediate_size": 64, "hidden_act": "gelu", "qkv_bias": True, "layer_norm_eps": 1e-12,
@@ -32,11 +33,11 @@ def asked(strategy: str, configuration: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def in_runtime(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return what families_in_runtime.py found."""
+    """Return what tests/support/family_cases.py found."""
     out = tmp_path_factory.mktemp("families") / "found.json"
     done = subprocess.run(
-        [str(runtime_python), str(HERE / "families_in_runtime.py"), str(out)],
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"},
+        [str(runtime_python), "-m", "tests.support.family_cases", str(out)],
+        env={**os.environ, **environment(), "HF_HUB_OFFLINE": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

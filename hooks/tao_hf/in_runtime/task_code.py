@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from functools import cache
 from types import ModuleType
 
@@ -31,6 +32,6 @@ def load(task_type: str, module: str) -> ModuleType | None:
     if not file.is_file():
         return None
     spec = importlib.util.spec_from_file_location(f"{task}_{module}", file)
-    loaded = importlib.util.module_from_spec(spec)
+    loaded = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     spec.loader.exec_module(loaded)
     return loaded
