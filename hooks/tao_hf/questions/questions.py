@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from tao_hf.answers import earlier, validators
 from tao_hf.answers import recorded as answers_of
-from tao_hf.answers import validators
 from tao_hf.answers.model_name import free_name, model_name_problem
 from tao_hf.answers.strategy import chosen
 from tao_hf.base import git, lock
@@ -379,7 +379,7 @@ def _model_name_problem(
 def problem_when_asked(question: str, conf: Mapping[str, Any], *given: Any) -> str:
     """Return what is wrong with an answer typed at the prompt, or an empty string.
 
-    Answers given with ``--data`` or taken with ``--defaults`` are checked by `preflight` instead: Copier shows an
+    Answers given with ``--data`` or taken with ``--defaults`` are checked by `check_all` instead: Copier shows an
     invalid one of those as a traceback.
     """
     if conf["defaults"] or question in conf["data"]:
@@ -416,8 +416,8 @@ def _disk_problem(workdir: Path) -> str | None:
     return None
 
 
-def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Check all answers and the working directory before anything is written.
+def check_all(updating: bool, conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all answers and the working directory before anything is written; an update has done so already.
 
     Returns:
         The name of the strategy that was settled on.
@@ -425,6 +425,8 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     Raises:
         UserError: For the first thing that is wrong.
     """
+    if updating:
+        return {"strategy": chosen(answers["proofs"], answers["strategy"])}
     workdir = Path(str(conf["dst_path"])).absolute()
     problem = (
         _model_name_problem(answers["model_name"], answers["workspace"], answers["findings"], workdir)
@@ -459,13 +461,14 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
 
 
 def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers to write down; a template that lies in a folder is found from everywhere then."""
+    """Return the answers to write down, in the present form; a template in a folder is found from everywhere then."""
     source = Path(str(answers["_src_path"]))
-    return {**answers, "_src_path": str(source.absolute())} if source.is_dir() else dict(answers)
+    answers = earlier.brought_up(answers)
+    return {**answers, "_src_path": str(source.absolute())} if source.is_dir() else answers
 
 
 FUNCTIONS = (
     recorded, task_types, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
     image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, prove_backbones, suggest_name,
-    default_branch, problem_when_asked, preflight,
+    default_branch, problem_when_asked, check_all,
 )  # fmt: skip
