@@ -209,6 +209,9 @@ def _key(ref: ModelRef) -> str:
         _digest_directory(Path(ref.name), digest)
     for part in [
         *sorted((TEMPLATE / "hooks" / "tao_hf" / "in_runtime" / "probe").glob("*.py")),
+        TEMPLATE / "hooks" / "tao_hf" / "rendering" / "tasks.py",
+        *sorted((TEMPLATE / "tasks").glob("*.yml")),
+        *sorted((TEMPLATE / "tasks").glob("*/task.yml")),
         *sorted((TEMPLATE / "tasks").glob("*/runtime/outputs.py")),
     ]:
         digest.update(part.read_bytes())

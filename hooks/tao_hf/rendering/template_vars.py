@@ -7,11 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tao_hf.answers.strategy import chosen
 from tao_hf.answers.validators import height_and_width
 from tao_hf.base.errors import UserError
+from tao_hf.rendering import tasks
 from tao_hf.rendering.literals import pascal_case
 
 # Where a room's parts belong.
@@ -23,16 +22,6 @@ _PARTS = {
 # What the tests of a model must know of its task.
 _OF_TASK = ("network", "rows_per_image", "data_files", "data_settings", "shared_settings")
 NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "proofs", "branch_name")
-
-
-def task_room(task_type: str) -> str:
-    """Return the folder in ``tasks/`` of a task type: ``image-classification`` gives ``image_classification``."""
-    return task_type.replace("-", "_")
-
-
-def task_types(root: Path) -> list[str]:
-    """Return the task types that this template has a room for."""
-    return sorted(path.parent.name.replace("_", "-") for path in (root / "tasks").glob("*/task.yml"))
 
 
 def adapt_preprocess(
@@ -81,20 +70,13 @@ def backbone_module(model_name: str) -> str:
 
 def backbone_file(root: Path, task_type: str, model_name: str) -> str:
     """Return the name of the file of `backbone_module`, "" for a task whose network is not made of a backbone."""
-    return f"{backbone_module(model_name)}.py" if task(root, task_type)["network"] == "backbone" else ""
+    return f"{backbone_module(model_name)}.py" if tasks.task(root, task_type)["network"] == "backbone" else ""
 
 
 def backbone_widths(model_name: str, backbone: Mapping[str, Any]) -> dict[str, int]:
     """Return the widths of the features that enter the head, by the names under which the backbone is registered."""
     widths = {f"{model_name}{variant['suffix']}": variant["feature_dim"] for variant in backbone["variants"]}
     return {**widths, model_name: backbone["feature_dim"]}
-
-
-@cache
-def task(root: Path, task_type: str) -> dict[str, Any] | None:
-    """Return what ``task.yml`` of a task type's room says, `None` when there is no such room."""
-    file = root / "tasks" / task_room(task_type) / "task.yml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def extra_files(
@@ -124,9 +106,9 @@ def _partials(root: Path, task_type: str) -> tuple[tuple[str, str, str, dict[str
 
     Copier asks for the names of templates with every text that it renders; the folders are read once.
     """
-    about = task(root, task_type)
+    about = tasks.task(root, task_type)
     found = []
-    for room in (f"tasks/{task_room(task_type)}", f"networks/{about['network']}"):
+    for room in (f"tasks/{tasks.folder(task_type)}", f"networks/{about['network']}"):
         for part, folder in _PARTS.items():
             files = root / room / part / "files"
             for path in sorted(files.rglob("*.jinja")):
@@ -169,7 +151,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     findings = answers["findings"]
     model_name = answers["model_name"]
-    about = task(root, answers["task_type"])
+    about = tasks.task(root, answers["task_type"])
     if about is None or answers["task_type"] != answers["findings"]["task_type"]:
         return {}  # an answer still to be refused
     try:
@@ -182,7 +164,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
     names = {
-        "task_room": task_room(answers["task_type"]),
+        "task_room": tasks.folder(answers["task_type"]),
         "network_room": about["network"],
         "strategy_room": strategy,
         "plan": plan,
@@ -200,7 +182,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "optim": about["optim"],
         "exporter": plan["onnx"]["exporter"],
         "opset": plan["onnx"]["opset"],
-        "onnx_inputs": about["onnx_inputs"],
+        "onnx_inputs": [entry["name"] for entry in about["inputs"]],
         "onnx_outputs": about["onnx_outputs"],
         "backbone_file": backbone_file(root, answers["task_type"], model_name),
         "extra_files": extra_files(root, answers["task_type"], model_name, plan),

@@ -13,6 +13,7 @@ from tao_hf.in_runtime.probe.onnx_check import as_arrays
 from tao_hf.in_runtime.prove.rendered import imported, names_of, render
 from tao_hf.in_runtime.prove.subject import Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import TOLERANCE, FellThrough
+from tao_hf.rendering import tasks
 
 _NETWORK = "networks/whole/pytorch/files/model/network.py.jinja"
 
@@ -39,10 +40,11 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         "checkpointing": _can_checkpoint(model),
         "downloads": "use_pretrained_backbone" in subject.findings["config"],
         "class_lists": class_lists(subject.config),
-        **subject.room.plan(copy.deepcopy(model), subject.images(subject.size)),  # training steps change a model
+        # A copy, because training steps change a model.
+        **subject.task_outputs.plan(copy.deepcopy(model), subject.images(subject.size)),
     }
     names = {**names_of(subject.findings), "plan": plan}
-    names["task_room"] = subject.findings["task_type"].replace("-", "_")
+    names["task_room"] = tasks.folder(subject.findings["task_type"])
     network = imported("proof_network", render(_NETWORK, names)).ProofNetwork
     differences = {}
     for size in filter(None, (subject.size, subject.other_size)):
@@ -88,9 +90,10 @@ def _can_checkpoint(model: Any) -> bool:
 def _difference(network: Any, plan: dict[str, Any], subject: Subject, size: list[int]) -> float:
     """Return the largest difference of an output, as a part of the largest one."""
     sized = {"img_size": size} if plan["interpolates"] else {}
+    classes = {"num_classes": subject.config.num_labels} if subject.about["classes"] else {}
     try:
         with Uninitialized():
-            built = network(num_classes=subject.config.num_labels, **sized).eval()
+            built = network(**classes, **sized).eval()
         built.hf_model.load_state_dict(subject.model.state_dict(), strict=True)
         with torch.no_grad():
             got = built(subject.images(size))
@@ -99,7 +102,7 @@ def _difference(network: Any, plan: dict[str, Any], subject: Subject, size: list
     expected, got = as_arrays(subject.outputs(size)), as_arrays(got)
     if [array.shape for array in got] != [array.shape for array in expected]:
         raise FellThrough("its outputs are not of the shapes of the Hugging Face model's")
-    difference, scale = subject.room.difference(expected, got)
+    difference, scale = subject.task_outputs.difference(expected, got)
     if not scale:
         raise FellThrough("all outputs of the Hugging Face model are 0, which proves nothing")
     return difference / scale
