@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 
 .PHONY: demo test test-all test-quick lint coverage coverage-all benchmark throughput clean
 
-demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=object-detection or image-segmentation)
+demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=… for another task's)
 	$(RUN) demo/demo.py --runtime $(RUNTIME) --task $(TASK)
 
 test: $(VENV)/ready  ## run the test suite, with a few cases of what has very many

@@ -2,14 +2,13 @@
 
 ``make demo`` calls this with the project's own interpreter; everything heavy runs in the local runtime. With
 ``--runtime docker`` it runs in the prepared TAO images, or in those that the environment names. ``--task`` chooses what
-the model does; the module beside this one that is named after it says what it starts from and what it is to reach.
+the model does; the file that the task's ``task.yml`` names as its demo says what it starts from and what to reach.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import json
 import shutil
 import subprocess
@@ -23,12 +22,21 @@ sys.path.insert(0, str(ROOT / "hooks"))
 
 from tao_hf.base.errors import UserError  # noqa: E402
 from tao_hf.base.progress import step  # noqa: E402
+from tao_hf.in_runtime import task_code  # noqa: E402
+from tao_hf.rendering import tasks  # noqa: E402
 from tao_hf.runtime import host  # noqa: E402
 from tao_hf.runtime.interface import KINDS  # noqa: E402
 from tao_hf.runtime.kinds import get_runtime  # noqa: E402
 
 HOME = ROOT / "build" / "demo"
-TASKS = ("image-classification", "object-detection", "image-segmentation")
+
+
+def demo_files() -> dict[str, Path]:
+    """Return the demo of each task that has one."""
+    about = {name: tasks.task(ROOT, name) for name in tasks.task_types(ROOT)}
+    return {
+        name: ROOT / "tasks" / tasks.folder(name) / entry["demo"] for name, entry in about.items() if "demo" in entry
+    }
 
 
 def run(title: str, *command: str, cwd: Path) -> None:
@@ -62,13 +70,13 @@ def training_losses(status: Path) -> dict[str, float]:
     return {"first": losses[0], "last": losses[-1]}
 
 
-def make_inputs(kind: str, task: str, hf_model: Path, dataset: Path) -> None:
-    """Write the Hugging Face model and the dataset that the demo starts from."""
+def make_inputs(kind: str, demo: Path, hf_model: Path, dataset: Path) -> None:
+    """Write the Hugging Face model and the dataset that a task's demo starts from."""
     with contextlib.closing(get_runtime(kind, HOME)) as runtime:
         runtime.prepare()
-        script, *folders = (runtime.path(path) for path in (ROOT / "demo" / "make_inputs.py", hf_model, dataset))
+        command = [runtime.path(path) for path in (ROOT / "demo" / "make_inputs.py", demo, hf_model, dataset)]
         with step("Making a small Hugging Face model and a dataset of handwritten digits"):
-            made = runtime.run(["python", script, task, *folders], context="inspect", log=HOME / "make_inputs.log")
+            made = runtime.run(["python", *command], context="inspect", log=HOME / "make_inputs.log")
             if made.returncode:
                 raise UserError(f"the demo's inputs could not be made: {made.tail}")
 
@@ -77,16 +85,16 @@ def main() -> int:
     """Run the demo; the exit status is 0 when every figure reached its goal."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runtime", choices=KINDS, default="local")
-    parser.add_argument("--task", choices=TASKS, default=TASKS[0])
+    demos = demo_files()
+    parser.add_argument("--task", choices=demos, default=next(iter(demos)))
     args = parser.parse_args()
-    kind, module = args.runtime, args.task.replace("-", "_")
-    task = importlib.import_module(module)
+    kind, task = args.runtime, task_code.load_file(demos[args.task])
     get_runtime(kind).prepare()  # downloads packages on the first run, which does not count as demo time
     started = time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
     hf_model, dataset, workdir = HOME / "hf-model", HOME / task.DATA, HOME / "workdir"
-    make_inputs(kind, module, hf_model, dataset)
+    make_inputs(kind, demos[args.task], hf_model, dataset)
     answers = {
         "hf_model_id": hf_model,
         "model_name": task.MODEL,

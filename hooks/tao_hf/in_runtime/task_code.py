@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 from tao_hf.base.paths import TEMPLATE
@@ -25,11 +26,13 @@ def load(task_type: str, module: str) -> ModuleType | None:
 
     ``synthetic`` and ``comparison`` are described where they are used: `tools.dataset`, `check.crosscheck`.
     """
-    name = tasks.folder(task_type)
-    file = TEMPLATE / "tasks" / name / "runtime" / f"{module}.py"
-    if not file.is_file():
-        return None
-    spec = importlib.util.spec_from_file_location(f"{name}_{module}", file)
+    file = TEMPLATE / "tasks" / tasks.folder(task_type) / "runtime" / f"{module}.py"
+    return load_file(file) if file.is_file() else None
+
+
+def load_file(file: Path) -> ModuleType:
+    """Return a file of a task as a module."""
+    spec = importlib.util.spec_from_file_location(f"task_{file.stem}", file)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
