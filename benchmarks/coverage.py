@@ -4,9 +4,9 @@
 
 A tiny random model of each (tests/support/models) goes through `copier copy` with all answers left to the template,
 in a working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with
-ONNX Runtime. What came of it is written into docs/coverage/TASK.md, for one task or for all of them. The status is 1 when an
-architecture makes the template crash, or when fewer than the task's goal pass or are refused by the inspection for
-what they are. A task's models and its goal are named in its task.yml, under tiny_models.
+ONNX Runtime. What came of it is written into docs/coverage/TASK.md, for one task or for all of them. The status is 1
+when an architecture makes the template crash, or when fewer than the task's goal pass or are refused by the inspection
+for what they are. A task's models and its goal are named in its task.yml, under tiny_models.
 """
 
 from __future__ import annotations

@@ -25,8 +25,7 @@ from tao_hf.base.progress import step  # noqa: E402
 from tao_hf.in_runtime import task_code  # noqa: E402
 from tao_hf.rendering import tasks  # noqa: E402
 from tao_hf.runtime import host  # noqa: E402
-from tao_hf.runtime.interface import KINDS  # noqa: E402
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
+from tao_hf.runtime.kinds import KINDS, get_runtime  # noqa: E402
 
 HOME = ROOT / "build" / "demo"
 
