@@ -14,6 +14,11 @@ from tao_hf.rendering.literals import in_order, pascal_case
 
 # What the tests of a model must know of its task.
 _OF_TASK = ("network", "rows_per_image", "data_files", "data_settings", "shared_settings")
+# What models without classes do not have.
+_OF_CLASSES = (
+    "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/labels.py",
+    "tao-deploy/nvidia_tao_deploy/cv/{{model_name}}/utils/labels.py",
+)
 NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "proofs", "branch_name")
 
 
@@ -78,9 +83,10 @@ def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, .
 
 
 def _left_out(about: Mapping[str, Any], plan: Mapping[str, Any]) -> frozenset[str]:
-    """Return the files that a task generates for other models only: what is known of this one says otherwise."""
+    """Return the files that are generated for other models only: what is known of this one says otherwise."""
     conditions = about.get("only_if", {}).items()
-    return frozenset(path for path, wanted in conditions if any(plan[name] != value for name, value in wanted.items()))
+    others = [path for path, wanted in conditions if any(plan[name] != value for name, value in wanted.items())]
+    return frozenset([*others, *(() if about["classes"] else _OF_CLASSES)])
 
 
 def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,11 +40,11 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         "frozen": _is_frozen(subject, backbone_path(model)),
         "checkpointing": _can_checkpoint(model),
         "downloads": "use_pretrained_backbone" in subject.findings["config"],
-        "class_lists": class_lists(subject.config),
+        "class_lists": class_lists(subject.config) if subject.about["classes"] else [],
         # A copy, because training steps change a model.
         **subject.task_outputs.plan(copy.deepcopy(model), subject.images(subject.size)),
     }
-    names = {**names_of(subject.findings), "plan": plan}
+    names = {**names_of(subject.findings), "plan": plan, "task": subject.about}
     stack = layers.layers_of(TEMPLATE, "whole", "hf", tasks.folder(subject.findings["task_type"]))
     network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
     differences = {}
