@@ -1,6 +1,6 @@
 """What containers cost: the whole test of the demo's model in Docker against the local runtime, in one run.
 
-    python benchmarks/containers.py [--task TASK]
+    PYTHONPATH=hooks python -m benchmarks.containers [--task TASK]
 
 Needs the prepared TAO images (./tao-hf phase0); the local runtime is built when it is not there. The demo is that of
 the task, by default of the first that has one. Prints the seconds of every step on both sides, their sums without the
@@ -17,13 +17,12 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
+from demo.demo import TASKS, make_inputs
+from tao_hf.in_runtime import task_code
+from tao_hf.rendering import tasks
+from tao_hf.runtime.kinds import get_runtime
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "hooks"), str(ROOT / "demo")]
-
-from tao_hf.in_runtime import task_code  # noqa: E402
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
-
-from demo import demo_files  # noqa: E402
 
 RATIO_GOAL, MINUTES_GOAL = 1.5, 10
 
@@ -46,27 +45,14 @@ def tested(runtime: str, home: Path, demo: ModuleType) -> tuple[dict[str, float]
 
 def main() -> int:
     """Measure and print; the exit status is 0 when both goals are reached."""
-    demos = demo_files()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--task", choices=demos, default=next(iter(demos)))
-    file = demos[parser.parse_args().task]
-    demo = task_code.load_file(file)
-    local = get_runtime("local")
-    local.prepare()
+    parser.add_argument("--task", choices=TASKS, default=TASKS[0])
+    task = parser.parse_args().task
+    demo = task_code.load_file(tasks.demo(ROOT, task))
+    get_runtime("local").prepare()
     with tempfile.TemporaryDirectory(prefix="tao-hf-containers-") as folder:
         home = Path(folder)
-        made = local.run(
-            [
-                "python",
-                str(ROOT / "demo" / "make_inputs.py"),
-                str(file),
-                str(home / "hf-model"),
-                str(home / demo.DATA),
-            ],
-            context="inspect",
-        )
-        if made.returncode:
-            sys.exit(made.tail)
+        make_inputs("local", task, home / "hf-model", home / demo.DATA)
         (without, _), (within, whole) = (tested(runtime, home, demo) for runtime in ("local", "docker"))
     shared = [step for step in within if step in without]
     print(f"\n{'step':<20}{'local':>10}{'docker':>10}")

@@ -1,12 +1,12 @@
 """Which architectures become TAO models: every one that transformers maps to a task, measured.
 
-    python benchmarks/coverage.py [--task TASK] [--only NAMES] [--tao-source embedded|auto] [--resume]
+    PYTHONPATH=hooks python -m benchmarks.coverage [--task TASK] [--only NAMES] [--tao-source embedded|auto] [--resume]
 
-A tiny random model of each (tests/support/models) goes through `copier copy` with all answers left to the template,
-in a working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with
-ONNX Runtime. What came of it is written into docs/coverage/TASK.md, for one task or for all of them. The status is 1
-when an architecture makes the template crash, or when fewer than the task's goal pass or are refused by the inspection
-for what they are. A task's models and its goal are named in its task.yml, under tiny_models.
+A tiny random model of each (tests/support/models) goes through `copier copy` with all answers left to the template, in
+a working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with ONNX
+Runtime. What came of it is written into docs/coverage/TASK.md, for one task or for all of them. The status is 1 when an
+architecture makes the template crash, or when fewer than the task's goal pass or are refused by the inspection for
+what they are. A task's models and its goal are named in its task.yml, under tiny_models.
 """
 
 from __future__ import annotations
@@ -24,12 +24,10 @@ from typing import Any
 
 import yaml
 
+from tao_hf.rendering import tasks
+from tao_hf.runtime.kinds import get_runtime
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "hooks")]
-
-from tao_hf.rendering import tasks  # noqa: E402
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
-
 BUILD = ROOT / "build" / "coverage"
 DOCUMENTS = ROOT / "docs" / "coverage"
 LONGEST = 1200  # seconds for one model
@@ -39,7 +37,8 @@ PASSED, FAILED, REFUSED, CRASHED = "passed", "failed", "refused", "crashed"
 def make_models(python: str, module: str, names: list[str]) -> dict[str, Any]:
     """Make the tiny models of a module in the local runtime; return its rows, and what it has no row for."""
     command = [python, "-W", "ignore", "-m", f"tests.support.models.{module}", str(BUILD / "models"), *names]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'hooks'}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         raise SystemExit(f"the tiny models cannot be made: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,25 +18,16 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+from tao_hf.base.errors import UserError
+from tao_hf.base.progress import step
+from tao_hf.in_runtime import task_code
+from tao_hf.rendering import tasks
+from tao_hf.runtime import host
+from tao_hf.runtime.kinds import KINDS, get_runtime
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "hooks"))
-
-from tao_hf.base.errors import UserError  # noqa: E402
-from tao_hf.base.progress import step  # noqa: E402
-from tao_hf.in_runtime import task_code  # noqa: E402
-from tao_hf.rendering import tasks  # noqa: E402
-from tao_hf.runtime import host  # noqa: E402
-from tao_hf.runtime.kinds import KINDS, get_runtime  # noqa: E402
-
 HOME = ROOT / "build" / "demo"
-
-
-def demo_files() -> dict[str, Path]:
-    """Return the demo of each task that has one."""
-    about = {name: tasks.task(ROOT, name) for name in tasks.task_types(ROOT)}
-    return {
-        name: ROOT / "tasks" / tasks.folder(name) / entry["demo"] for name, entry in about.items() if "demo" in entry
-    }
+TASKS = [name for name in tasks.task_types(ROOT) if tasks.demo(ROOT, name)]
 
 
 def run(title: str, *command: str, cwd: Path) -> None:
@@ -69,13 +61,14 @@ def training_losses(status: Path) -> dict[str, float]:
     return {"first": losses[0], "last": losses[-1]}
 
 
-def make_inputs(kind: str, demo: Path, hf_model: Path, dataset: Path) -> None:
-    """Write the Hugging Face model and the dataset that a task's demo starts from."""
-    with contextlib.closing(get_runtime(kind, HOME)) as runtime:
+def make_inputs(kind: str, task: str, hf_model: Path, dataset: Path) -> None:
+    """Write the Hugging Face model and the dataset that a task's demo starts from, beside each other."""
+    with contextlib.closing(get_runtime(kind, hf_model.parent)) as runtime:
         runtime.prepare()
-        command = [runtime.path(path) for path in (ROOT / "demo" / "make_inputs.py", demo, hf_model, dataset)]
+        argv = ["python", "-m", "demo.make_inputs", task, runtime.path(hf_model), runtime.path(dataset)]
+        env = {"PYTHONPATH": os.pathsep.join((runtime.path(ROOT), runtime.path(ROOT / "hooks")))}
         with step("Making a small Hugging Face model and a dataset of handwritten digits"):
-            made = runtime.run(["python", *command], context="inspect", log=HOME / "make_inputs.log")
+            made = runtime.run(argv, context="inspect", env=env, log=hf_model.parent / "make_inputs.log")
             if made.returncode:
                 raise UserError(f"the demo's inputs could not be made: {made.tail}")
 
@@ -84,16 +77,15 @@ def main() -> int:
     """Run the demo; the exit status is 0 when every figure reached its goal."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runtime", choices=KINDS, default="local")
-    demos = demo_files()
-    parser.add_argument("--task", choices=demos, default=next(iter(demos)))
+    parser.add_argument("--task", choices=TASKS, default=TASKS[0])
     args = parser.parse_args()
-    kind, task = args.runtime, task_code.load_file(demos[args.task])
+    kind, task = args.runtime, task_code.load_file(tasks.demo(ROOT, args.task))
     get_runtime(kind).prepare()  # downloads packages on the first run, which does not count as demo time
     started = time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
     hf_model, dataset, workdir = HOME / "hf-model", HOME / task.DATA, HOME / "workdir"
-    make_inputs(kind, demos[args.task], hf_model, dataset)
+    make_inputs(kind, args.task, hf_model, dataset)
     answers = {
         "hf_model_id": hf_model,
         "model_name": task.MODEL,

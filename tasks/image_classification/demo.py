@@ -33,8 +33,9 @@ _IMAGE_SIZE = 32  # pixels
 def save_model(folder: Path) -> None:
     """Save a ViT classifier with random weights, as ``save_pretrained`` writes it."""
     import torch
-    from scenes import NAMES
     from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    from demo.scenes import NAMES
 
     torch.manual_seed(0)
     config = ViTConfig(
@@ -55,7 +56,8 @@ def save_dataset(folder: Path) -> None:
     """Write the 1,797 handwritten digits as PNGs: 70 % to train, 10 % to val, 20 % to test, each by class."""
     import numpy as np
     from PIL import Image
-    from scenes import NAMES, split_digits
+
+    from demo.scenes import NAMES, split_digits
 
     for split, (images, targets) in split_digits().items():
         for index, (image, target) in enumerate(zip(images, targets, strict=True)):

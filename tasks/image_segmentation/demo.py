@@ -38,8 +38,9 @@ _BACKGROUND = "background"
 def save_model(folder: Path) -> None:
     """Save a SegFormer with random weights, as ``save_pretrained`` writes it."""
     import torch
-    from scenes import NAMES
     from transformers import SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessor
+
+    from demo.scenes import NAMES
 
     torch.manual_seed(0)
     names = [_BACKGROUND, *NAMES]
@@ -61,7 +62,8 @@ def save_model(folder: Path) -> None:
 def save_dataset(folder: Path) -> None:
     """Write the scenes and their masks as PNGs: 0 is the background, digit + 1 the ink of a digit."""
     from PIL import Image
-    from scenes import NAMES, make_scenes
+
+    from demo.scenes import NAMES, make_scenes
 
     folder.mkdir(parents=True)
     (folder / "classes.txt").write_text("\n".join([_BACKGROUND, *NAMES]) + "\n", encoding="utf-8")

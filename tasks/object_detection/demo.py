@@ -47,8 +47,9 @@ _MOST_DIGITS = 3
 def save_model(folder: Path) -> None:
     """Save an RT-DETR with random weights, as ``save_pretrained`` writes it."""
     import torch
-    from scenes import NAMES
     from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrImageProcessor
+
+    from demo.scenes import NAMES
 
     torch.manual_seed(0)
     config = RTDetrConfig(
@@ -86,7 +87,8 @@ def save_model(folder: Path) -> None:
 def save_dataset(folder: Path) -> None:
     """Write the scenes as PNGs and their boxes in COCO format."""
     from PIL import Image
-    from scenes import NAMES, make_scenes
+
+    from demo.scenes import NAMES, make_scenes
 
     (folder / "annotations").mkdir(parents=True)
     (folder / "classes.txt").write_text("\n".join(NAMES) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """What the template renders for made-up models of every task and strategy, as a manifest to compare versions by.
 
-python tests/rendering/rendered_tree.py MANIFEST.json
+PYTHONPATH=.:hooks python -m tests.rendering.rendered_tree MANIFEST.json
 TAO_HF_MANIFEST=MANIFEST.json pytest tests/rendering/test_rendered_tree.py
 """
 
@@ -13,9 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from render_fixtures import classifier_context, detector_context, rendered, segmenter_context
+from tests.support.renderings import classifier_context, detector_context, rendered, segmenter_context
 
 _BARE = {"positions": {}, "spellings": [], "sized": False, "rules": [["vit.{tensor}", "{tensor}", ""]]}
 _OTHER_PLAN = {
@@ -55,7 +53,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def _other(plan: dict[str, Any]) -> dict[str, Any]:
-    from render_fixtures import NETWORK
+    from tests.support.renderings import NETWORK
 
     return {**plan, "network": {**NETWORK, **_BARE}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -31,8 +32,9 @@ def load(task_type: str, module: str) -> ModuleType | None:
 
 
 def load_file(file: Path) -> ModuleType:
-    """Return a file of a task as a module."""
-    spec = importlib.util.spec_from_file_location(f"task_{file.stem}", file)
-    loaded = importlib.util.module_from_spec(spec)
+    """Return a Python file of a task as a module."""
+    name = "_".join(file.relative_to(TEMPLATE).with_suffix("").parts)
+    spec = importlib.util.spec_from_file_location(name, file)
+    loaded = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     spec.loader.exec_module(loaded)
     return loaded

@@ -72,6 +72,12 @@ def task(root: Path, task_type: str) -> Mapping[str, Any] | None:
     return found
 
 
+def demo(root: Path, task_type: str) -> Path | None:
+    """Return the Python file with the demo of a task, `None` when it has none."""
+    name = task(root, task_type).get("demo")
+    return root / "tasks" / folder(task_type) / name if name else None
+
+
 @cache
 def other_tasks(root: Path) -> Mapping[str, list[str]]:
     """Return the vision tasks that a template has no folder for, and transformers' auto mappings that serve each.

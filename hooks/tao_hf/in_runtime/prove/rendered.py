@@ -10,7 +10,6 @@ from typing import Any
 
 import families
 from families.network import Call, Name, Network, NotTheSame
-
 from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime.probe.common import first_line
 from tao_hf.in_runtime.prove.verdict import FellThrough
