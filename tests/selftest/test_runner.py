@@ -767,16 +767,16 @@ def test_what_the_run_decides_cannot_be_set(key: str) -> None:
 
 def test_a_dataset_must_be_laid_out_as_tao_wants_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"classes\.txt"):
-        check_data(tmp_path, [])
+        check_data(tmp_path, [], True)
     (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
     with pytest.raises(UserError, match="at least two"):
-        check_data(tmp_path, [])
+        check_data(tmp_path, [], True)
     (tmp_path / "classes.txt").write_text("dog\ncat\n", encoding="utf-8")
     (tmp_path / "train").mkdir()
     with pytest.raises(UserError, match="val/"):
-        check_data(tmp_path, [])
+        check_data(tmp_path, [], True)
     (tmp_path / "val").mkdir()
     (tmp_path / "test").mkdir()
-    assert check_data(tmp_path, []) == ["dog", "cat"]
+    assert check_data(tmp_path, [], True) == ["dog", "cat"]
     with pytest.raises(UserError, match=r"annotations/train\.json"):
-        check_data(tmp_path, ["annotations/train.json"])
+        check_data(tmp_path, ["annotations/train.json"], True)
