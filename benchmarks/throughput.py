@@ -21,7 +21,7 @@ from typing import Any
 
 warnings.simplefilter("ignore")
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "hooks" / "tao_hf" / "inside"), str(ROOT), str(ROOT / "hooks")]
+sys.path[:0] = [str(ROOT / "hooks" / "tao_hf" / "inside"), str(ROOT / "networks" / "backbone"), str(ROOT / "hooks")]
 
 try:
     import torch
@@ -80,6 +80,7 @@ def _models() -> tuple[Any, dict[str, Any]]:
     from transformers import ViTConfig
 
     findings = {
+        "task_type": "image-classification",
         "model_type": "vit",
         "model_class": "ViTForImageClassification",
         "config": {key: value for key, value in ViTConfig().to_diff_dict().items() if key != "model_type"},

@@ -32,7 +32,8 @@ _use_own_hooks()
 
 from tao_hf.base.errors import UserError  # noqa: E402
 from tao_hf.questions import questions  # noqa: E402
-from tao_hf.rendering import literals, python_source, template_vars  # noqa: E402
+from tao_hf.rendering import template_vars  # noqa: E402
+from tao_hf.rendering.environment import equip  # noqa: E402
 
 
 def _speaking_copier(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,7 +64,7 @@ class TaoHfTemplate(ContextHook):
         for function in questions.FUNCTIONS:
             environment.globals[function.__name__] = _speaking_copier(function)
         environment.globals["updating"] = _updating
-        environment.filters.update({**literals.FILTERS, **python_source.FILTERS})
+        equip(environment)
 
     def hook(self, context_variables: dict[str, Any]) -> None:
         """Add the derived names once all answers are there."""

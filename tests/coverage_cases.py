@@ -17,7 +17,8 @@ from typing import Any
 
 def main(root: Path, models: Path, out: Path, table: Path) -> None:
     """Make, inspect and prove; write {name: {"refused": sentence} or the proof or {"crashed": traceback}}."""
-    sys.path[:0] = [str(root / "hooks" / "tao_hf" / "inside"), str(root / "tests"), str(root), str(root / "hooks")]
+    folders = ("hooks/tao_hf/inside", "tests", "networks/backbone", "hooks")
+    sys.path[:0] = [str(root / folder) for folder in folders]
     import probe
     import prove
     from tao_hf.rendering import template_vars

@@ -154,7 +154,7 @@ def main(root: Path, out: Path) -> None:
         os.environ.update(HF_ENDPOINT=hub.url, HF_HOME=str(out / "home"), HF_HUB_DISABLE_PROGRESS_BARS="1")
         models = out / "models"
         models.mkdir(parents=True)
-        sys.path[:0] = [str(root / "hooks" / "tao_hf" / "inside"), str(root), str(root / "hooks")]
+        sys.path[:0] = [str(root / folder) for folder in ("hooks/tao_hf/inside", "networks/backbone", "hooks")]
         import probe  # first: it makes the libraries quiet
 
         good(models)

@@ -15,7 +15,7 @@ from typing import Any
 
 def main(root: Path, model: str, out: Path) -> None:
     """Prove every case and write {case: result of prove()}."""
-    sys.path[:0] = [str(root / "hooks" / "tao_hf" / "inside"), str(root), str(root / "hooks")]
+    sys.path[:0] = [str(root / folder) for folder in ("hooks/tao_hf/inside", "networks/backbone", "hooks")]
     sys.path.insert(0, str(root / "standins" / "tao_pytorch"))
     import probe
 
@@ -25,7 +25,6 @@ def main(root: Path, model: str, out: Path) -> None:
     import prove
     import prove_families
     import prove_model
-
     from families import vit
     from families.network import NotTheSame
 

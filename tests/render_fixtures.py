@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 ROOT = Path(__file__).resolve().parent.parent
-INCOMING = ROOT / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
 sys.path.insert(0, str(ROOT / "hooks"))
 
-from tao_hf.rendering import literals, python_source, template_vars  # noqa: E402
+from tao_hf.rendering import environment, template_vars  # noqa: E402
 
 FINDINGS: dict[str, Any] = {
     "schema": 1,
@@ -65,6 +62,26 @@ PLAN: dict[str, Any] = {
     "other_size": [48, 64],
     "onnx": FINDINGS["onnx"],
 }
+# What the proof of strategies reuse and timm found of it: the same network in TAO and timm.
+NETWORK: dict[str, Any] = {
+    "base": "timm.models.vision_transformer.VisionTransformer",
+    "rules": [
+        ["vit.layers.{i}.q.{tensor} + vit.layers.{i}.k.{tensor}", "blocks.{i}.qk.{tensor}", ""],
+        ["vit.{tensor}", "{tensor}", ""],
+        ["pooler.{tensor}", "", "nothing reads it"],
+        ["", "mask", "the backbone has its own"],
+    ],
+    "spellings": [["^encoder[.]", "vit."]],
+    "sized": True,
+    "positions": {"pos_embed": {"native": [3, 4], "prefix": 1, "mode": "bicubic"}},
+    "imports": [],
+    "setup": "",
+    "methods": "",
+}
+VARIANTS: list[dict[str, Any]] = [
+    {"suffix": "_small", "name": "vit_small", "arguments": [["depth", 3]], "feature_dim": 48},
+    {"suffix": "", "name": "", "arguments": [["act_layer", {"$name": "torch.nn.GELU"}]], "feature_dim": 32},
+]
 PROOFS: dict[str, Any] = {
     "tried": {"hf": {"passed": True, "reason": None, "difference": 0.0, "sizes": [[24, 32]]}},
     "plans": {"hf": PLAN},
@@ -80,6 +97,8 @@ def classifier_context(
     channels: int = 3,
     num_labels: int = 4,
     hf_model_id: str = "acme/tiny-vit",
+    strategy: str = "hf",
+    plan: dict[str, Any] | None = None,
     **preprocess: Any,
 ) -> dict[str, Any]:
     """Return the names that templates see for an image classifier.
@@ -90,6 +109,8 @@ def classifier_context(
         channels: 1 (grayscale) or 3 (RGB).
         num_labels: Number of classes.
         hf_model_id: What the person typed as the model.
+        strategy: How the backbone is made.
+        plan: What differs from `PLAN`; for other strategies than hf also from `NETWORK` and `VARIANTS`.
         **preprocess: What differs from the preprocessing of `FINDINGS`.
     """
     findings = copy.deepcopy(FINDINGS)
@@ -110,11 +131,20 @@ def classifier_context(
         "findings": findings,
         "image_size": list(size),
         "num_labels": num_labels,
-        "strategy": "hf",
-        "proofs": copy.deepcopy(PROOFS),
+        "strategy": strategy,
+        "proofs": _proofs(strategy, plan or {}),
         "branch_name": "tao-hf",
     }
     return {**answers, **template_vars.derived(ROOT, answers)}
+
+
+def _proofs(strategy: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """Return `PROOFS` for a strategy and what its plan has besides."""
+    proofs = copy.deepcopy(PROOFS)
+    own = {} if strategy == "hf" else {"network": copy.deepcopy(NETWORK), "variants": copy.deepcopy(VARIANTS)}
+    proofs["plans"] = {strategy: {**proofs["plans"]["hf"], **own, **plan}}
+    proofs["tried"] = {strategy: proofs["tried"]["hf"]}
+    return proofs
 
 
 # What the proof found of a detector and of a segmenter; the network is the Hugging Face model whole.
@@ -194,19 +224,6 @@ def _whole_context(task_type: str, model_type: str, model_class: str, plan: dict
     return {**answers, **template_vars.derived(ROOT, answers)}
 
 
-def environment() -> jinja2.Environment:
-    """Return a Jinja environment like the one that Copier renders with; unknown names are errors."""
-    env = jinja2.Environment(  # noqa: S701  # the files are no HTML; untrusted text goes through filters
-        loader=jinja2.FileSystemLoader(ROOT),
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    env.filters.update({**literals.FILTERS, **python_source.FILTERS})
-    return env
-
-
 def render(repo: str, names: dict[str, Any], destination: Path) -> list[Path]:
     """Render what the template has for `repo` into `destination` and return the written files.
 
@@ -215,21 +232,22 @@ def render(repo: str, names: dict[str, Any], destination: Path) -> list[Path]:
         names: Names that templates see.
         destination: Directory that stands for the clone.
     """
-    env = environment()
-    source = INCOMING / repo
     written = []
-    templates = {}
-    for template in sorted(source.rglob("*.jinja")):
-        name = env.from_string(str(template.relative_to(source)).removesuffix(".jinja")).render(names)
-        if not name.endswith("/"):
-            templates[name] = template.relative_to(ROOT).as_posix()
-    for extra in names["extra_files"]:
-        owner, _, name = extra["path"].partition("/")
+    for path, text in rendered(names).items():
+        owner, _, name = path.partition("/")
         if owner == repo:
-            templates[name] = extra["partial"]
-    for name, template in sorted(templates.items()):
-        target = destination / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(env.get_template(template).render(names), encoding="utf-8")
-        written.append(target)
+            target = destination / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+            written.append(target)
     return written
+
+
+def rendered(names: dict[str, Any]) -> dict[str, str]:
+    """Return the text of each file of a model by its path in the working directory.
+
+    Args:
+        names: Names that templates see.
+    """
+    env = environment.make(ROOT)
+    return {file.path: env.get_template(file.source).render({**names, "file": file}) for file in names["files"]}

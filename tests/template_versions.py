@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-INCOMING = "template/.tao-hf/{{model_name}}/incoming"
+sys.path.insert(0, str(ROOT / "hooks"))
+
+from tao_hf.rendering import layers  # noqa: E402
+
+# The layers of the classifiers that tests update, the last first.
+LAYERS = ("tasks/image_classification", "networks/backbone", "template")
 FIRST = "0.1.0"
 _IDENTITY = ("-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "core.autocrlf=false")
 
@@ -46,41 +51,40 @@ class Template:
         new.path, new.versions = path, list(other.versions)
         return new
 
-    @property
-    def incoming(self) -> Path:
-        """The folder of what is rendered into the repositories."""
-        return self.path / INCOMING
-
-    def file(self, name: str) -> Path:
-        """Return the template of a generated file.
+    def files(self, name: str) -> list[Path]:
+        """Return the templates of a generated file, what others extend last.
 
         Args:
             name: Its path relative to the working directory, with ``MODEL`` for the model's name, such as
                 ``tao-pytorch/nvidia_tao_pytorch/cv/MODEL/utils/optimization.py``.
         """
-        return self.incoming / (name.replace("MODEL", "{{model_name}}") + ".jinja")
+        path = name.replace("MODEL", "{{model_name}}")
+        found = [layers.files_of_layer(self.path, layer).get(path) for layer in LAYERS]
+        return [self.path / file.source for file in found if file]
 
     def add(self, name: str, text: str = "# new in this version\n") -> None:
-        """Add a generated file (`name` as for `file`)."""
-        path = self.file(name)
-        assert not path.exists(), f"the template has {name} already"
+        """Add a generated file (`name` as for `files`)."""
+        assert not self.files(name), f"the template has {name} already"
+        path = self.path / "template" / (name.replace("MODEL", "{{model_name}}") + ".jinja")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
     def append(self, name: str, text: str) -> None:
         """Append to the template of a generated file."""
-        with self.file(name).open("a", encoding="utf-8") as file:
+        with self.files(name)[-1].open("a", encoding="utf-8") as file:
             file.write(text)
 
     def replace(self, name: str, old: str, new: str) -> None:
-        """Replace a text, which must be there, in the template of a generated file."""
-        text = self.file(name).read_text(encoding="utf-8")
-        assert old in text, f"the template of {name} has no {old!r}"
-        self.file(name).write_text(text.replace(old, new), encoding="utf-8")
+        """Replace a text, which must be there, in the templates of a generated file."""
+        texts = {path: path.read_text(encoding="utf-8") for path in self.files(name)}
+        assert any(old in text for text in texts.values()), f"the template of {name} has no {old!r}"
+        for path, text in texts.items():
+            path.write_text(text.replace(old, new), encoding="utf-8")
 
     def drop(self, name: str) -> None:
-        """Remove the template of a generated file."""
-        self.file(name).unlink()
+        """Remove the templates of a generated file."""
+        for path in self.files(name):
+            path.unlink()
 
     def release(self, change: Callable[[Template], object] | None = None, version: str = "") -> str:
         """Change the template, commit and tag that; return the tag.

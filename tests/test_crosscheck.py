@@ -12,7 +12,7 @@ import pytest
 from render_fixtures import ROOT
 
 SCRIPT = ROOT / "hooks" / "tao_hf" / "inside" / "crosscheck.py"
-ROOM = ROOT / "tasks" / "image_classification" / "inside"
+ROOM = ROOT / "tasks" / "image_classification" / "runtime"
 CLASSES = ["cat", "dog"]
 Rows = list[list[object]]
 

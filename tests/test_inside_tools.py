@@ -14,7 +14,7 @@ import yaml
 from tree_fixtures import MODEL
 
 INSIDE = tree_fixtures.render_fixtures.ROOT / "hooks" / "tao_hf" / "inside"
-CLASSIFICATION = tree_fixtures.render_fixtures.ROOT / "tasks" / "image_classification" / "inside"
+CLASSIFICATION = tree_fixtures.render_fixtures.ROOT / "tasks" / "image_classification" / "runtime"
 
 
 @pytest.fixture(scope="module")

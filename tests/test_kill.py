@@ -23,7 +23,8 @@ from typing import Any
 
 import pytest
 from copy_fixtures import MODEL, tiny_vit  # noqa: F401
-from template_versions import COPIER, FIRST, Template, first_template  # noqa: F401
+from tao_hf.rendering import layers
+from template_versions import COPIER, FIRST, LAYERS, Template, first_template  # noqa: F401
 
 pytestmark = [pytest.mark.runtime, pytest.mark.slow]
 CLONES = ("tao-core", "tao-pytorch", "tao-deploy")
@@ -215,9 +216,9 @@ def torn(scene: Scene) -> list[str]:
 def newer(template: Template) -> None:
     """What the second version changes: it adds, drops, and appends to a dozen files."""
     for folder in ("utils", "scripts", "dataloader"):
-        for path in sorted((template.incoming / CV.replace("MODEL", "{{model_name}}") / folder).glob("*.jinja")):
-            with path.open("a", encoding="utf-8") as file:
-                file.write("# from the second version\n")
+        files = layers.files(template.path, tuple(reversed(LAYERS)), "MODEL")
+        for name in [file.path for file in files if file.path.startswith(f"{CV}/{folder}/")]:
+            template.append(name, "# from the second version\n")
     template.add("tao-core/nvidia_tao_core/config/MODEL/extra/deeper.py")
     template.drop("tao-deploy/nvidia_tao_deploy/cv/MODEL/utils/labels.py")
     template.drop(f"{CV}/scripts/convert.py")

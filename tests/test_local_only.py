@@ -23,6 +23,12 @@ CLONES = ("tao-core", "tao-pytorch", "tao-deploy")
 NOT_CODE = ("tests/", "docs/")
 TEXT = (".md", "LICENSE", ".gitignore")
 
+# A template of what every model gets, and one of a network's.
+TEMPLATES = [
+    "template/tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/onnx_export.py.jinja",
+    "networks/backbone/tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/hf_checkpoint_converter.py.jinja",
+]
+
 # What stands in the code all the same, and why it may.
 JUSTIFIED = {
     ("hooks/tao_hf/runtime/images.py", "docker login …"): "a sentence for the person; it is not run",
@@ -75,8 +81,7 @@ def test_the_templates_own_code() -> None:
     assert len(files) > 200
     rooms = {name.partition("/")[0] for name in files}
     assert rooms >= {
-        ".ci", "Makefile", "copier.yml", "demo", "exporters", "extensions", "families", "hooks", "standins",
-        "strategies", "tasks", "template",
+        ".ci", "Makefile", "copier.yml", "demo", "extensions", "hooks", "networks", "standins", "tasks", "template",
     }  # fmt: skip
     assert unjustified([finding for name, text in files.items() for finding in findings(name, text)]) == []
 
@@ -232,7 +237,7 @@ def test_planted_in_a_script_for_a_container(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", JINJA)
-@pytest.mark.parametrize("name", ["strategies/hf_checkpoint_converter.py.jinja", "exporters/dynamo.py.jinja"])
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_planted_in_a_template(name: str, line: str) -> None:
     assert planted(name, line)
 

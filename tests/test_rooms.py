@@ -15,8 +15,8 @@ pytestmark = pytest.mark.runtime
 
 SCRIPT = ROOT / "hooks" / "tao_hf" / "inside" / "crosscheck.py"
 WRITER = ROOT / "hooks" / "tao_hf" / "inside" / "dataset.py"
-DETECTION = ROOT / "tasks" / "object_detection" / "inside"
-SEGMENTATION = ROOT / "tasks" / "image_segmentation" / "inside"
+DETECTION = ROOT / "tasks" / "object_detection" / "runtime"
+SEGMENTATION = ROOT / "tasks" / "image_segmentation" / "runtime"
 Rows = list[list[object]]
 
 

@@ -88,8 +88,7 @@ def test_the_record_names_what_was_rendered(rendered: tuple[dict[str, Any], Path
 
 def test_native_and_deployed_share_what_must_be_the_same(rendered: tuple[dict[str, Any], Path]) -> None:
     names, folder = rendered
-    common = ROOT / "tasks" / names["task_room"] / "common"
-    for partial in common.glob("*.py.jinja"):
+    for partial in (ROOT / "tasks" / template_vars.task_room(names["task_type"]) / "both").rglob("*.py.jinja"):
         pair = sorted(folder.rglob(partial.name.removesuffix(".jinja")))
         assert [path.relative_to(folder).parts[0] for path in pair] == ["tao-deploy", "tao-pytorch"], partial.name
         code = [path.read_text().replace("nvidia_tao_deploy", "nvidia_tao_pytorch") for path in pair]

@@ -26,11 +26,10 @@ _MOST_WEIGHTS = 2_000_000_000  # bytes of a checkpoint that the proof still read
 _CODE = (
     "hooks/tao_hf/in_runtime/prob*/*.py",
     "hooks/tao_hf/in_runtime/prov*/*.py",
-    "families/*.py",
-    "strategies/**/*.jinja",
+    "networks/backbone/families/*.py",
     "networks/**/*.jinja",
     "tasks/*/runtime/outputs.py",
-    "tasks/*/pytorch/network_*.jinja",
+    "tasks/*/tao-pytorch/**/model/network.py.jinja",
 )
 _BACKBONES = "nvidia_tao_pytorch/cv/backbone_v2"
 
@@ -102,7 +101,7 @@ def _run(
         with step("Proving that the network gives the model's numbers") as shown:
             for tao_pytorch in (runtime.path(repos["tao-pytorch"]), f"{template}/standins/tao_pytorch"):
                 # The modules that stand in for missing ones come last: what is really there goes first.
-                own_code = [f"{template}/hooks", f"{template}"]
+                own_code = [f"{template}/hooks", f"{template}/networks/backbone"]
                 path = [*own_code, runtime.path(repos["tao-core"]), tao_pytorch, f"{template}/standins/modules"]
                 done = runtime.run(
                     argv,

@@ -92,6 +92,13 @@ def yamlrepr(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} has no place in a generated spec.")
 
 
+def in_order(value: Any) -> Any:
+    """Return `value` with the keys of its mappings sorted: answers do not keep their order."""
+    if isinstance(value, dict):
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return [in_order(item) for item in value] if isinstance(value, list) else value
+
+
 def pascal_case(name: str) -> str:
     """Return the class name for a snake_case model name: ``vit_base_p16`` gives ``VitBaseP16``."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_") if part)

@@ -58,35 +58,34 @@ def import_lines(values: Iterable[Any], more: Iterable[str] = ()) -> list[str]:
         lines.setdefault(alias or f"from {module} import ", set()).update([] if alias else [name])
     statements = {start + ", ".join(sorted(names)) for start, names in lines.items()} | set(more)
     groups: list[list[str]] = [[], [], []]
-    for line in sorted(statements, key=lambda line: (not line.startswith("import "), line.split()[1].lower())):
+    for line in sorted(statements, key=lambda line: (not line.startswith("import "), line.split()[1].lower(), line)):
         module = line.split()[1]
         groups[0 if module.split(".")[0] in _STDLIB else 2 if module.startswith("nvidia_tao") else 1].append(line)
     return "\n\n".join("\n".join(group) for group in groups if group).split("\n")
 
 
-def backbone_imports(backbone: Mapping[str, Any], strategy: str) -> list[str]:
+def backbone_imports(backbone: Mapping[str, Any], more: Iterable[str] = ()) -> list[str]:
     """Return the import lines of a backbone's file; see `import_lines`.
 
     Args:
         backbone: What is known of it: ``network``, ``variants``, ``norms``.
-        strategy: "reuse" or "timm".
+        more: Further statements.
     """
     network = backbone["network"]
-    more = [
+    statements = [
+        *more,
         "from torch import nn",
         "from nvidia_tao_pytorch.cv.backbone_v2.registry import BACKBONE_REGISTRY",
         *network["imports"],
     ]
-    if strategy == "timm":
-        more.append("from nvidia_tao_pytorch.cv.backbone_v2.backbone_base import BackboneBase")
     if backbone["norms"]:
-        more.append("from timm.layers import freeze_batch_norm_2d")
+        statements.append("from timm.layers import freeze_batch_norm_2d")
     if network["positions"]:
-        more.append("import math")
+        statements.append("import math")
         if any(position["prefix"] for position in network["positions"].values()):
-            more.append("import torch")
+            statements.append("import torch")
     values = [{NAME: network["base"]}, *(variant["arguments"] for variant in backbone["variants"])]
-    return import_lines(values, more)
+    return import_lines(values, statements)
 
 
 def import_line(line: str) -> str:

@@ -12,14 +12,9 @@ import yaml
 from tao_hf.answers.strategy import chosen
 from tao_hf.answers.validators import height_and_width
 from tao_hf.base.errors import UserError
-from tao_hf.rendering.literals import pascal_case
+from tao_hf.rendering import layers
+from tao_hf.rendering.literals import in_order, pascal_case
 
-# Where a room's parts belong.
-_PARTS = {
-    "core": "tao-core/nvidia_tao_core/config",
-    "pytorch": "tao-pytorch/nvidia_tao_pytorch/cv",
-    "deploy": "tao-deploy/nvidia_tao_deploy/cv",
-}
 # What the tests of a model must know of its task.
 _OF_TASK = ("network", "rows_per_image", "data_files", "data_settings", "shared_settings")
 NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "proofs", "branch_name")
@@ -79,11 +74,6 @@ def backbone_module(model_name: str) -> str:
     return f"hf_{model_name}"
 
 
-def backbone_file(root: Path, task_type: str, model_name: str) -> str:
-    """Return the name of the file of `backbone_module`, "" for a task whose network is not made of a backbone."""
-    return f"{backbone_module(model_name)}.py" if task(root, task_type)["network"] == "backbone" else ""
-
-
 def backbone_widths(model_name: str, backbone: Mapping[str, Any]) -> dict[str, int]:
     """Return the widths of the features that enter the head, by the names under which the backbone is registered."""
     widths = {f"{model_name}{variant['suffix']}": variant["feature_dim"] for variant in backbone["variants"]}
@@ -97,65 +87,20 @@ def task(root: Path, task_type: str) -> dict[str, Any] | None:
     return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def extra_files(
-    root: Path, task_type: str, model_name: str, plan: Mapping[str, Any] | None = None
-) -> list[dict[str, str]]:
-    """Return the files that not every task has: what lies in ``files/`` of the task's room and of its network's.
-
-    Args:
-        root: Folder of the template.
-        task_type: The task.
-        model_name: The model.
-        plan: What is known of the model, to leave out what its task generates only for others; all without it.
-
-    Returns:
-        For each, its ``path`` in the working directory and the ``partial`` that it is rendered from.
-    """
-    return [
-        {"path": f"{folder}/{model_name}/{relative}", "partial": partial}
-        for folder, relative, partial, wanted in _partials(root, task_type)
-        if plan is None or all(plan[name] == value for name, value in wanted.items())
-    ]
-
-
-@cache
-def _partials(root: Path, task_type: str) -> tuple[tuple[str, str, str, dict[str, Any]], ...]:
-    """Return each file of ``files/``: folder of its models, path below a model, partial, and what a plan must say.
-
-    Copier asks for the names of templates with every text that it renders; the folders are read once.
-    """
+def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, ...]:
+    """Return the files that a model of a task can have, relative to the working directory, however it is made."""
     about = task(root, task_type)
-    found = []
-    for room in (f"tasks/{task_room(task_type)}", f"networks/{about['network']}"):
-        for part, folder in _PARTS.items():
-            files = root / room / part / "files"
-            for path in sorted(files.rglob("*.jinja")):
-                wanted = about.get("only_if", {}).get(path.relative_to(root / room).as_posix(), {})
-                relative = path.relative_to(files).as_posix().removesuffix(".jinja")
-                found.append((folder, relative, path.relative_to(root).as_posix(), wanted))
-    return tuple(found)
+    found = set()
+    for strategy in about["strategies"]:
+        stack = layers.layers_of(root, about["network"], strategy, task_room(task_type))
+        found.update(file.path for file in layers.files(root, stack, model_name))
+    return tuple(sorted(found))
 
 
-@cache
-def _thin_files(root: Path) -> tuple[str, ...]:
-    """Return the names of the files that every task has, with their placeholders."""
-    incoming = root / "template" / ".tao-hf" / "{{model_name}}" / "incoming"
-    return tuple(path.relative_to(incoming).as_posix().removesuffix(".jinja") for path in incoming.glob("*/**/*.jinja"))
-
-
-def generated_files(
-    root: Path, task_type: str, model_name: str, plan: Mapping[str, Any] | None = None
-) -> tuple[str, ...]:
-    """Return the files of a model in the repositories, relative to the working directory; see `extra_files`."""
-    names = {"{{model_name}}": model_name, "{{backbone_file}}": backbone_file(root, task_type, model_name)}
-    files = [extra["path"] for extra in extra_files(root, task_type, model_name, plan)]
-    for thin in _thin_files(root):
-        relative = thin
-        for name, value in names.items():
-            relative = relative.replace(name, value)
-        if not relative.endswith("/"):  # Copier leaves out files without a name
-            files.append(relative)
-    return tuple(sorted(files))
+def _left_out(about: Mapping[str, Any], plan: Mapping[str, Any]) -> frozenset[str]:
+    """Return the files that a task generates for other models only: what is known of this one says otherwise."""
+    conditions = about.get("only_if", {}).items()
+    return frozenset(path for path, wanted in conditions if any(plan[name] != value for name, value in wanted.items()))
 
 
 def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,10 +126,11 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         height, width = height_and_width(answers["image_size"])
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
+    stack = layers.layers_of(root, about["network"], strategy, task_room(answers["task_type"]))
+    files = layers.files(root, stack, model_name, _left_out(about, plan))
     names = {
-        "task_room": task_room(answers["task_type"]),
-        "network_room": about["network"],
-        "strategy_room": strategy,
+        "task": about,
+        "files": files,
         "plan": plan,
         "class_name": pascal_case(model_name),
         "height": height,
@@ -192,7 +138,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "channels": findings["channels"],
         "bgr": findings["preprocess"].get("channel_order") == "BGR",
         "model_class": findings["model_class"],
-        "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
+        "hf_config": in_order({key: value for key, value in findings["config"].items() if key != "model_type"}),
         "pre": adapt_preprocess(
             findings["preprocess"], findings["image_size"], height, width, exact=about["resize"] == "exact"
         ),
@@ -202,8 +148,6 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "opset": plan["onnx"]["opset"],
         "onnx_inputs": about["onnx_inputs"],
         "onnx_outputs": about["onnx_outputs"],
-        "backbone_file": backbone_file(root, answers["task_type"], model_name),
-        "extra_files": extra_files(root, answers["task_type"], model_name, plan),
     }
     registered = {"module": None, "names": []}
     if about["network"] == "backbone":
@@ -235,6 +179,6 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         **{key: about[key] for key in _OF_TASK},
         "backbone": registered,
         "branch_name": answers["branch_name"],
-        "files": list(generated_files(root, answers["task_type"], model_name, plan)),
+        "files": [file.path for file in files],
     }
     return names

@@ -10,12 +10,16 @@ from typing import Any
 
 import families
 from families.network import Call, Name, Network, NotTheSame
+
 from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime.probe.common import first_line
 from tao_hf.in_runtime.prove.verdict import FellThrough
-from tao_hf.rendering import literals, python_source
+from tao_hf.rendering import environment, layers, python_source
+from tao_hf.rendering.literals import in_order
 
 _RENDERED = ("base", "rules", "spellings", "sized", "positions", "imports", "setup", "methods")
+_BACKBONE = "tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{{model_name}}.py"
+_CONVERTER = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/hf_checkpoint_converter.py"
 _PLACEHOLDER = {"modules": ["head"], "kind": "Linear", "width": 0}
 
 
@@ -115,10 +119,10 @@ class Files:
         """
         Files._count += 1
         kind = f"proof_{Files._count}"
-        names = {**names_of(findings), "strategy_room": strategy, "backbone": plan, "backbone_type": kind}
-        room = f"strategies/{strategy}"
-        backbone = imported(kind, render(f"{room}/backbone.py.jinja", names))
-        converter = imported(f"{kind}_converter", render(f"{room}/hf_checkpoint_converter.py.jinja", names))
+        names = {**names_of(findings), "backbone": plan, "backbone_type": kind}
+        stack = layers.layers_of(TEMPLATE, "backbone", strategy, findings["task_type"].replace("-", "_"))
+        backbone = imported(kind, render(stack, _BACKBONE, names))
+        converter = imported(f"{kind}_converter", render(stack, _CONVERTER, names))
         self.convert_state = converter.convert_state
         self.backbone_class = backbone.ProofBackbone
         self.channels = findings["channels"]
@@ -162,24 +166,20 @@ def names_of(findings: dict[str, Any]) -> dict[str, Any]:
         "height": findings["image_size"][0],
         "width": findings["image_size"][1],
         "model_class": findings["model_class"],
-        "hf_config": {key: value for key, value in findings["config"].items() if key != "model_type"},
+        "hf_config": in_order({key: value for key, value in findings["config"].items() if key != "model_type"}),
         "bgr": findings["preprocess"].get("channel_order") == "BGR",
     }
 
 
-def render(name: str, names: dict[str, Any]) -> str:
-    """Return a template of the project rendered as Copier would."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def render(stack: tuple[str, ...], path: str, names: dict[str, Any]) -> str:
+    """Return a generated file as Copier would render it.
 
-    env = Environment(  # noqa: S701 - Python source, not HTML
-        loader=FileSystemLoader(TEMPLATE),
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    env.filters.update(literals.FILTERS, **python_source.FILTERS)
-    return env.get_template(name).render(names)
+    Args:
+        stack: the model's layers; see `tao_hf.rendering.layers`.
+        path: the file in the working directory, with the placeholder for the model's name.
+        names: what templates see.
+    """
+    return environment.make(TEMPLATE).get_template(layers.source(TEMPLATE, stack, path)).render(names)
 
 
 def imported(name: str, source: str) -> types.ModuleType:

@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 
+from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime.probe.common import class_lists, first_line
 from tao_hf.in_runtime.probe.onnx_check import as_arrays
 from tao_hf.in_runtime.prove.rendered import imported, names_of, render
 from tao_hf.in_runtime.prove.subject import Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import TOLERANCE, FellThrough
+from tao_hf.rendering import layers
 
-_NETWORK = "networks/whole/pytorch/files/model/network.py.jinja"
+_NETWORK = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/model/network.py"
 
 
 def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -42,8 +44,8 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         **subject.room.plan(copy.deepcopy(model), subject.images(subject.size)),  # training steps change a model
     }
     names = {**names_of(subject.findings), "plan": plan}
-    names["task_room"] = subject.findings["task_type"].replace("-", "_")
-    network = imported("proof_network", render(_NETWORK, names)).ProofNetwork
+    stack = layers.layers_of(TEMPLATE, "whole", "hf", subject.findings["task_type"].replace("-", "_"))
+    network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
     differences = {}
     for size in filter(None, (subject.size, subject.other_size)):
         try:
