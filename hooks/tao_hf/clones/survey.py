@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tao_hf.answers.model_name import free_name, model_name_problem
-from tao_hf.clones import patches, python_lists
+from tao_hf.clones import backbone_imports, console_scripts, python_lists
 
 __all__ = ["explore", "free_name", "model_name_problem", "render"]
 
@@ -228,14 +228,14 @@ def _exported(tree: ast.Module) -> list[str]:
         for alias in node.names
     }
     with contextlib.suppress(python_lists.NotRecognisedError):
-        names.update(python_lists.strings(patches.exported(tree)))
+        names.update(python_lists.strings(backbone_imports.exported(tree)))
     return sorted(names - {"BACKBONE_REGISTRY", "*"})
 
 
 def _scripts(path: Path, unreadable: list[str]) -> dict[str, str]:
     try:
         tree = python_lists.Source((path / "setup.py").read_bytes()).tree
-        listed = python_lists.strings(patches.console_scripts(tree))
+        listed = python_lists.strings(console_scripts.entries(tree))
     except (OSError, python_lists.NotRecognisedError):
         unreadable.append(f"{path.name}/setup.py")
         return {}
