@@ -16,7 +16,7 @@ import pytest
 from repo_fixtures import commit_all, fill, git, own_git, write  # noqa: F401
 from tao_hf.base import git
 from tao_hf.base.errors import UserError
-from tao_hf.clones import embedded, patches, python_lists, repos, sources
+from tao_hf.clones import console_scripts, embedded, python_lists, repos, sources
 
 NAMES = ("tao-core", "tao-pytorch", "tao-deploy")
 CORE, PYTORCH, DEPLOY, DATASERVICES = repos.REPOS
@@ -430,11 +430,11 @@ def test_a_wheel_becomes_a_repository_that_patches_work_on(tmp_path: Path, wheel
     assert (path / "LICENSE").read_text() == "terms"
     assert (path / "nvidia_tao_deploy/config/spec.yaml").read_bytes() == b"a: 1\r\n"
     setup = (path / "setup.py").read_bytes()
-    scripts = python_lists.strings(patches.console_scripts(ast.parse(setup)))
+    scripts = python_lists.strings(console_scripts.entries(ast.parse(setup)))
     assert scripts == ["Mixed-Case=nvidia_tao_deploy.cv.x.entrypoint.x:main"]
     script = "new=nvidia_tao_deploy.cv.new.entrypoint.new:main"
-    patched = patches.with_script(setup, script)
-    assert python_lists.strings(patches.console_scripts(ast.parse(patched))) == [*scripts, script]
+    patched = console_scripts.with_script(setup, script)
+    assert python_lists.strings(console_scripts.entries(ast.parse(patched))) == [*scripts, script]
     assert repos.version(path, DEPLOY) == "7.0.1"
     assert git(path, "status", "--porcelain", "--ignored") == ""
 
@@ -556,7 +556,7 @@ def test_the_real_wheels(published: Path, tmp_path: Path) -> None:
     assert (core / "nvidia_tao_core/config/common/common_config.py").is_file()
     assert (core / "nvidia_tao_core/telemetry").is_dir()
     assert (deploy / "nvidia_tao_deploy/cv/classification_pyt/scripts/gen_trt_engine.py").is_file()
-    scripts = python_lists.strings(patches.console_scripts(ast.parse((deploy / "setup.py").read_bytes())))
+    scripts = python_lists.strings(console_scripts.entries(ast.parse((deploy / "setup.py").read_bytes())))
     assert "classification_pyt=nvidia_tao_deploy.cv.classification_pyt.entrypoint.classification_pyt:main" in scripts
     for repo, path in ((CORE, core), (DEPLOY, deploy)):
         assert repos.version(path, repo) == "7.0.1"
