@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hooks"))
 
 from tao_hf.base.errors import UserError  # noqa: E402
-from tao_hf.base.progress import step  # noqa: E402
+from tao_hf.base.progress import activity  # noqa: E402
 from tao_hf.runtime import host  # noqa: E402
 from tao_hf.runtime.interface import KINDS  # noqa: E402
 from tao_hf.runtime.kinds import get_runtime  # noqa: E402
@@ -67,7 +67,7 @@ def make_inputs(kind: str, task: str, hf_model: Path, dataset: Path) -> None:
     with contextlib.closing(get_runtime(kind, HOME)) as runtime:
         runtime.prepare()
         script, *folders = (runtime.path(path) for path in (ROOT / "demo" / "make_inputs.py", hf_model, dataset))
-        with step("Making a small Hugging Face model and a dataset of handwritten digits"):
+        with activity("Making a small Hugging Face model and a dataset of handwritten digits"):
             made = runtime.run(["python", script, task, *folders], context="inspect", log=HOME / "make_inputs.log")
             if made.returncode:
                 raise UserError(f"the demo's inputs could not be made: {made.tail}")

@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "hooks"))
 
 from tao_hf.base.cache import cache_dir  # noqa: E402
 from tao_hf.base.errors import UserError  # noqa: E402
-from tao_hf.base.progress import Step, step  # noqa: E402
+from tao_hf.base.progress import Activity, activity  # noqa: E402
 from tao_hf.runtime import engine, pass_through  # noqa: E402
 from tao_hf.runtime.process import stream  # noqa: E402
 
@@ -207,7 +207,7 @@ def _ensure(image: Image) -> None:
     if image.parent:
         _ensure(image.parent)
     replaced = engine.run("image", "inspect", "--format", "{{.Id}}", image.name) if engine.has_image(image.name) else ""
-    with step(f"making {image.name}") as shown:
+    with activity(f"making {image.name}") as shown:
         if image.parent:
             _commit(image, shown)
         else:
@@ -217,7 +217,7 @@ def _ensure(image: Image) -> None:
         subprocess.run(["docker", "image", "rm", replaced.strip()], capture_output=True, check=False)
 
 
-def _commit(image: Image, shown: Step) -> None:
+def _commit(image: Image, shown: Activity) -> None:
     with _container(image.parent) as name:
         _docker("exec", name, "mkdir", "-p", _FILES)
         for path in image.files:
@@ -258,7 +258,7 @@ def _container(image: Image) -> Iterator[str]:
         keeper.communicate()
 
 
-def _import_debian(image: Image, shown: Step) -> None:
+def _import_debian(image: Image, shown: Activity) -> None:
     trouble = problem()
     if trouble:
         raise UserError(f"{image.name} cannot be made: {trouble}.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 
 _HOLDER = "TAO_HF_LOCK_HOLDER"  # the process on whose behalf a command works: it holds the model's lock
 
@@ -68,7 +68,7 @@ def wait_for(handle: int | IO[str], title: str) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        with step(title):
+        with activity(title):
             fcntl.flock(handle, fcntl.LOCK_EX)
 
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from tao_hf.base import atomic, git
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.clones import embedded, repos
 from tao_hf.clones.repos import REPOS, Repo
 
@@ -186,7 +186,7 @@ def _cloned(repo: Repo, tao_version: str, base_branch: str) -> Path:
     def clone(folder: Path) -> None:
         slow = ("http.lowSpeedLimit=1000", "http.lowSpeedTime=30", "advice.detachedHead=false")
         options = ("--quiet", "--no-recurse-submodules", "--branch", ref)
-        with step(f"Cloning {repo.name} ({ref})"):
+        with activity(f"Cloning {repo.name} ({ref})"):
             git.run(
                 "clone", *options, repo.url, str(folder),
                 timeout=_CLONE_SECONDS, env={"GIT_LFS_SKIP_SMUDGE": "1"}, settings=slow,

@@ -15,7 +15,7 @@ from tao_hf.base import atomic
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.base.text import one_line
 from tao_hf.inspection import scratch
 from tao_hf.runtime.kinds import get_runtime
@@ -98,7 +98,7 @@ def _run(
         template = runtime.path(TEMPLATE)
         argv = ["python", "-m", "tao_hf.in_runtime.prove.run", runtime.path(asked), runtime.path(found)]
         against = "tao-pytorch"
-        with step("Proving that the network gives the model's numbers") as shown:
+        with activity("Proving that the network gives the model's numbers") as shown:
             for tao_pytorch in (runtime.path(repos["tao-pytorch"]), f"{template}/standins/tao_pytorch"):
                 # The modules that stand in for missing ones come last: what is really there goes first.
                 own_code = [f"{template}/hooks", f"{template}/networks/backbone"]

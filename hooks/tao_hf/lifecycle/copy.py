@@ -15,7 +15,7 @@ from tao_hf.answers.recorded import check_values
 from tao_hf.answers.recorded import load as load_answers
 from tao_hf.base import atomic, lock
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.clones import branches, sources
 from tao_hf.inspection import inspect
 from tao_hf.lifecycle import checks
@@ -104,7 +104,7 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
     lock.hold_model(workdir, model_name)
     answers = load_answers(workdir, model_name)
     repos = answers["workspace"]["repos"]
-    with step("Putting the repositories and the model in place"), lock.placing(workdir):
+    with activity("Putting the repositories and the model in place"), lock.placing(workdir):
         install_tools(template, workdir)
         record_workdir(workdir, answers)  # before a repository is there, which would pass for the person's own then
         sources.place(workdir, repos, answers["base_branch"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tao_hf.base import lock
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.clones import branches, repos
 from tao_hf.lifecycle import checks
 from tao_hf.workdir import merge, records, staging
@@ -41,7 +41,7 @@ def update(workdir: Path, model: str, data: Sequence[str], ref: str | None) -> b
     options = ["--trust", "--defaults", "--answers-file", staging.answers_file(model)]
     options += [part for given in data for part in ("--data", given)]
     options += ["--vcs-ref", ref] if ref else []
-    with step(f"Updating {model}"):
+    with activity(f"Updating {model}"):
         told = _copier(workdir, "update", *options, str(workdir))
     print(told.strip("\n"))
     files = Ledger(workdir).files(f"refs/heads/ledger/{model}")
@@ -97,7 +97,7 @@ def _adopt_unknown(workdir: Path, model: str) -> None:
     if not source or not version:
         raise UserError(f"{answers} does not say which template made {model}; copy it anew with copier copy.")
     with tempfile.TemporaryDirectory(prefix="tao-hf-ledger-") as scratch:
-        with step(f"The ledger does not know {model}: rendering it again at {version}"):
+        with activity(f"The ledger does not know {model}: rendering it again at {version}"):
             options = ["--trust", "--defaults", "--skip-tasks", "--quiet", "--vcs-ref", version]
             _copier(workdir, "copy", *options, "--data-file", str(answers), source, scratch)
         again = Path(scratch)

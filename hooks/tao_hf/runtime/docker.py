@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.runtime import engine, host, images, pass_through
 from tao_hf.runtime.container import WORKSPACE, Container, Plan, inside
 from tao_hf.runtime.interface import CONTEXTS, Completed, Runtime
@@ -125,7 +125,7 @@ class DockerRuntime(Runtime):
 
     def shell(self, context: str, workdir: Path) -> int:
         """Open bash in a container of `context`; see `Runtime.shell`."""
-        with step(f"Getting a {context} container ready"):
+        with activity(f"Getting a {context} container ready"):
             container = self._ready(context)
         interactive = ("--interactive", "--tty")
         argv = container.exec_argv(["bash"], {}, (*pass_through.NETWORK, *pass_through.HUB), options=interactive)
