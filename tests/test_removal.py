@@ -129,7 +129,7 @@ def records(workdir: Path) -> dict[str, object]:
         for path in (Path(top, name) for name in (*folders, *files)):
             content = str(path.readlink()) if path.is_symlink() else path.read_text() if path.is_file() else None
             found[plain(str(path.relative_to(workdir)))] = content and plain(content)
-    del found[".tao-hf/locks/placing.lock"]
+    del found[".tao-hf/locks/repositories.lock"]
     refs = git(workdir, "for-each-ref", "--format=%(refname) %(tree) %(contents:subject)")
     return {**found, "ledger": plain(refs)}
 

@@ -53,9 +53,9 @@ def removal_marker(workdir: Path, model: str) -> Path:
 
 
 @contextlib.contextmanager
-def placing(workdir: Path) -> Iterator[None]:
+def repositories(workdir: Path) -> Iterator[None]:
     """Be the only one who changes files in the repositories of `workdir`; wait for another who does."""
-    handle = os.open(_folder(workdir) / "placing.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = os.open(_folder(workdir) / "repositories.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         wait_for(handle, "Waiting for another command that changes these repositories")
         yield

@@ -104,7 +104,7 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
     lock.hold_model(workdir, model_name)
     answers = load_answers(workdir, model_name)
     repos = answers["workspace"]["repos"]
-    with activity("Putting the repositories and the model in place"), lock.placing(workdir):
+    with activity("Putting the repositories and the model in place"), lock.repositories(workdir):
         install_tools(template, workdir)
         record_workdir(workdir, answers)  # before a repository is there, which would pass for the person's own then
         sources.place(workdir, repos, answers["base_branch"])
@@ -140,7 +140,7 @@ def update(template: Path, workdir: Path, model_name: str) -> int:
         lock.hold_model(workdir, model_name)
         answers = load_answers(workdir, model_name)
         check_values(answers)
-        with lock.placing(workdir):
+        with lock.repositories(workdir):
             staging.finish(workdir, model_name)
             checks.check_clones(workdir, model_name)
             install_tools(template, workdir)

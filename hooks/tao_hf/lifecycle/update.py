@@ -57,7 +57,7 @@ def undo(workdir: Path, model: str) -> list[Change]:
         UserError: There is no update to take back.
     """
     checks.begin(workdir, model)
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         changes = staging.go_back(workdir, model)
         checks.register(workdir, model)
     return changes
@@ -72,7 +72,7 @@ def restore(workdir: Path, model: str) -> list[str]:
         UserError: The ledger does not know the model, or a clone is missing or cannot go to the branch.
     """
     checks.begin(workdir, model)
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         there = [repo.name for repo in repos.REPOS if repos.find(workdir, repo)]
         missing = [repo.name for repo in repos.REPOS if repo.required and repo.name not in there]
         if missing:
@@ -104,7 +104,7 @@ def _adopt_unknown(workdir: Path, model: str) -> None:
         rendering = staging.rendered(again, model)
         rendering[staging.answers_file(model)] = answers.read_bytes()
         rendering[staging.model_file(model)] = (staging.incoming(again, model) / "model.json").read_bytes()
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         staging.adopt(workdir, model, rendering)
 
 
