@@ -96,7 +96,7 @@ def check_values(found: Mapping[str, Any]) -> None:
         validators.image_size_problem(found.get("image_size"), found["findings"])
         or validators.num_labels_problem(found.get("num_labels"), found["findings"])
         or validators.backbone_problem(
-            found.get("strategy"), found.get("image_size"), found["findings"], found.get("proofs")
+            found.get("strategy"), found.get("image_size"), found["findings"], found["proofs"]
         )
     )
     if problem:

@@ -178,11 +178,9 @@ def image_problem_when_asked(question: str, conf: Mapping[str, Any], answer: str
 
 
 def settle_runtime(
-    updating: bool, runtime: str, image_pytorch: str, image_deploy: str, image_dataservices: str, without_gpu: bool
+    runtime: str, image_pytorch: str, image_deploy: str, image_dataservices: str, without_gpu: bool
 ) -> dict[str, Any]:
     """Return where Python code runs, after phase 0 where that is in containers.
-
-    An update settles nothing: what it finds no record of was made before there were containers.
 
     Returns:
         ``kind`` ("docker" or "local"), ``gpu``, ``images`` and ``fallback``, as `phase0.run` does.
@@ -190,8 +188,6 @@ def settle_runtime(
     Raises:
         UserError: The person wants containers, and something they need is missing.
     """
-    if updating:
-        return _local()
     settled = _settle_once(runtime, (image_pytorch, image_deploy, image_dataservices), without_gpu)
     if isinstance(settled, UserError):
         raise settled
@@ -309,7 +305,6 @@ def explore_workspace(
 
 
 def prove_backbones(
-    updating: bool,
     dst_path: Any,
     findings: Mapping[str, Any],
     workspace: Mapping[str, Any],
@@ -319,13 +314,9 @@ def prove_backbones(
 ) -> dict[str, Any]:
     """Prove which strategy gives the model's numbers, show the figures, and return them with what they are made from.
 
-    An update proves nothing: `recorded.check` has refused answers without a proof.
-
     Raises:
         UserError: The strategy that the person chose does not give them, or none does.
     """
-    if updating:
-        return {}
     workdir = Path(str(dst_path)).absolute()
     proofs = _prove_once(workdir, _Once(findings), _Once(workspace), strategy, containers["kind"], keep_scratch)
     chosen(proofs, strategy)
