@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOKS = ROOT / "hooks"
+FAMILIES = ROOT / "networks" / "backbone"  # where the package `families` lies
 STANDINS = ROOT / "standins"
 
 
@@ -14,5 +15,5 @@ def in_runtime(*more: Path) -> dict[str, str]:
     Args:
         *more: Further folders on the path, such as a tao-pytorch.
     """
-    path = os.pathsep.join(map(str, (ROOT, HOOKS, ROOT / "networks" / "backbone", *more)))
+    path = os.pathsep.join(map(str, (ROOT, HOOKS, FAMILIES, *more)))
     return {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
