@@ -87,13 +87,13 @@ def _below_template(root: Path, tree: ast.Module) -> Iterator[Path]:
             yield from place.rglob("*.py") if place.is_dir() else [place]
 
 
-def _parts(node: ast.AST) -> list[str]:
-    """Return the parts of an expression ``TEMPLATE / "a" / name``, "*" where they vary; nothing for other ones."""
-    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
-        return []
-    before = [] if isinstance(node.left, ast.Name) and node.left.id == "TEMPLATE" else _parts(node.left)
-    if not before and not (isinstance(node.left, ast.Name) and node.left.id == "TEMPLATE"):
-        return []
+def _parts(node: ast.AST) -> list[str] | None:
+    """Return the parts of an expression ``TEMPLATE / "a" / name``, "*" where they vary; None for other expressions."""
+    if isinstance(node, ast.Name):
+        return [] if node.id == "TEMPLATE" else None
+    before = _parts(node.left) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) else None
+    if before is None:
+        return None
     pieces = node.right.values if isinstance(node.right, ast.JoinedStr) else [node.right]
     return [*before, "".join(piece.value if _is_text(piece) else "*" for piece in pieces)]
 
