@@ -9,7 +9,7 @@ HERE := PYTHONPATH=$(CURDIR)/hooks $(RUN) -m
 
 .PHONY: demo test test-all test-quick lint docker-images coverage coverage-all benchmark throughput clean
 
-demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=object-detection or image-segmentation)
+demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=… for another task's)
 	$(HERE) demo.demo --runtime $(RUNTIME) --task $(TASK)
 
 test: $(VENV)/ready  ## run the test suite, with a few cases of what has very many

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tao_hf.clones import survey
 from tests.support.clones import fill, write
 
+CLASSIFIERS, DETECTORS = ["classification_pyt"], ["dino", "rtdetr"]
 NAMES = ("tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices")
 
 
@@ -25,7 +26,7 @@ def paths(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def explored(paths: dict[str, Path]) -> dict[str, object]:
     """Give what is read from them for image classification."""
-    return survey.explore(paths, "image-classification")
+    return survey.explore(paths, CLASSIFIERS)
 
 
 def test_what_a_small_clone_holds(explored: dict, paths: dict[str, Path]) -> None:
@@ -63,18 +64,18 @@ def test_nothing_of_the_clones_is_run(paths: dict[str, Path], tmp_path: Path) ->
     for path in paths.values():
         for file in [*path.rglob("*.py")]:
             file.write_text(trap + file.read_text())
-    survey.explore(paths, "image-classification")
+    survey.explore(paths, CLASSIFIERS)
     assert not (tmp_path / "ran").exists()
 
 
 def test_other_tasks_other_references(paths: dict[str, Path]) -> None:
-    """The first candidate that is there wins; none there is said, and so is an unknown task."""
-    assert survey.explore(paths, "object-detection")["reference"]["model"] is None
+    """The first candidate that is there wins; none there is said, and so is a task without any."""
+    assert survey.explore(paths, DETECTORS)["reference"]["model"] is None
     write(paths["tao-pytorch"] / "nvidia_tao_pytorch/cv/rtdetr/__init__.py")
-    assert survey.explore(paths, "object-detection")["reference"]["model"] == "rtdetr"
+    assert survey.explore(paths, DETECTORS)["reference"]["model"] == "rtdetr"
     write(paths["tao-pytorch"] / "nvidia_tao_pytorch/cv/dino/__init__.py")
-    assert survey.explore(paths, "object-detection")["reference"]["model"] == "dino"
-    nothing = survey.explore(paths, "weather-forecast")
+    assert survey.explore(paths, DETECTORS)["reference"]["model"] == "dino"
+    nothing = survey.explore(paths, [])
     assert nothing["reference"] == {"model": None, "candidates": [], "locations": []}
     assert "none known" in survey.render(nothing)
 
@@ -83,7 +84,7 @@ def test_broken_files_are_named_and_the_rest_is_read(paths: dict[str, Path]) -> 
     """A file that does not parse is reported and hides nothing else."""
     write(paths["tao-pytorch"] / "nvidia_tao_pytorch/cv/backbone_v2/broken.py", "def (\n")
     write(paths["tao-deploy"] / "setup.py", "\0")
-    explored = survey.explore(paths, "image-classification")
+    explored = survey.explore(paths, CLASSIFIERS)
     assert explored["unreadable"] == ["nvidia_tao_pytorch/cv/backbone_v2/broken.py", "tao-deploy/setup.py"]
     assert explored["backbones"]["registered"] == ["net_hidden", "net_tiny"]
     assert "broken.py" in survey.render(explored)
@@ -91,7 +92,7 @@ def test_broken_files_are_named_and_the_rest_is_read(paths: dict[str, Path]) -> 
 
 def test_missing_repositories_are_no_error() -> None:
     """With nothing there, everything is empty."""
-    explored = survey.explore({}, "image-classification")
+    explored = survey.explore({}, CLASSIFIERS)
     assert explored["converters"] is None
     assert explored["models"] == {}
     assert survey.model_name_problem("new_model", explored) is None
@@ -108,7 +109,7 @@ def test_the_table_is_short(explored: dict) -> None:
 
 def test_the_real_tao_pytorch(tao_pytorch_clone: Path) -> None:
     """The real 7.0 release registers at least 122 backbones; TAO's models and scripts are found."""
-    explored = survey.explore({"tao-pytorch": tao_pytorch_clone}, "image-classification")
+    explored = survey.explore({"tao-pytorch": tao_pytorch_clone}, CLASSIFIERS)
     assert explored["unreadable"] == []
     assert explored["reference"]["model"] == "classification_pyt"
     found = {place["title"] for place in explored["reference"]["locations"] if place["path"]}
@@ -186,9 +187,9 @@ def test_every_keyword_is_refused(explored: dict) -> None:
 def test_a_model_of_this_working_directory_may_come_again(paths: dict[str, Path], tmp_path: Path) -> None:
     """Its folders in the clones are its own; without the record in .tao-hf they are somebody's."""
     write(paths["tao-core"] / "nvidia_tao_core/config/mine/__init__.py")
-    assert survey.model_name_problem("mine", survey.explore(paths, "image-classification", tmp_path))
+    assert survey.model_name_problem("mine", survey.explore(paths, CLASSIFIERS, tmp_path))
     write(tmp_path / ".tao-hf/mine/answers.yml", "model_name: mine\n")
-    explored = survey.explore(paths, "image-classification", tmp_path)
+    explored = survey.explore(paths, CLASSIFIERS, tmp_path)
     assert explored["own_models"] == ["mine"]
     assert survey.model_name_problem("mine", explored) is None
 
@@ -216,14 +217,14 @@ def test_a_free_name_is_proposed(explored: dict, name: str, free: str) -> None:
 def test_a_free_name_counts_on(explored: dict, paths: dict[str, Path]) -> None:
     """When the first proposal is taken too, the next is numbered."""
     write(paths["tao-core"] / "nvidia_tao_core/config/net_hf/__init__.py")
-    assert survey.free_name("net", survey.explore(paths, "image-classification")) == "net_hf_2"
+    assert survey.free_name("net", survey.explore(paths, CLASSIFIERS)) == "net_hf_2"
 
 
 @settings(max_examples=200, deadline=None, database=None)
 @given(st.text(max_size=120))
 def test_any_text_becomes_a_good_name(name: str) -> None:
     """Also hostile text."""
-    explored = survey.explore({}, "image-classification")
+    explored = survey.explore({}, CLASSIFIERS)
     assert survey.model_name_problem(survey.free_name(name, explored), explored) is None
     problem = survey.model_name_problem(name, explored)
     assert problem is None or (problem.isprintable() and problem.isascii())

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from copy_fixtures import MODEL, copied, tiny_vit  # noqa: F401
 from jinja2 import meta
 
-from tao_hf.rendering import environment, layers, template_vars
+from tao_hf.rendering import environment, layers, tasks, template_vars
 from tests.rendering.rendered_tree import CASES, differences, manifest
+from tests.support.copies import MODEL
 from tests.support.renderings import ROOT, rendered
 
 LAYER_FOLDERS = ("template", "networks", "tasks")
@@ -61,7 +61,7 @@ def test_the_path_of_a_file_is_the_path_of_its_source(names: dict[str, Any]) -> 
 
 
 def test_an_extended_template_is_an_earlier_layer_s_of_the_same_path(names: dict[str, Any]) -> None:
-    task = template_vars.task_room(names["task_type"])
+    task = tasks.folder(names["task_type"])
     strategy = next(iter(names["proofs"]["tried"]))
     order = layers.layers_of(ROOT, names["task"]["network"], strategy, task)
     chains = 0
@@ -97,8 +97,8 @@ def test_every_task_and_strategy_is_among_the_cases() -> None:
     shown = {(names["task_type"], next(iter(names["proofs"]["tried"]))) for names in models}
     offered = {
         (task, strategy)
-        for task in template_vars.task_types(ROOT)
-        for strategy in template_vars.task(ROOT, task)["strategies"]
+        for task in tasks.task_types(ROOT)
+        for strategy in tasks.task(ROOT, task)["strategies"]
     }
     assert shown == offered
 
@@ -154,7 +154,7 @@ def test_copier_is_told_the_settings_of_the_environment() -> None:
 
 
 @pytest.mark.runtime
-def test_copier_renders_what_our_environment_renders(copied: Path) -> None:  # noqa: F811
+def test_copier_renders_what_our_environment_renders(copied: Path) -> None:
     answers = yaml.safe_load((copied / ".tao-hf" / MODEL / "answers.yml").read_text(encoding="utf-8"))
     names = {**answers, **template_vars.derived(ROOT, answers)}
     found = {path: (copied / path).read_text(encoding="utf-8") for path in names["model_record"]["files"]}

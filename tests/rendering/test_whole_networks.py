@@ -20,7 +20,7 @@ from tao_hf.in_runtime.check import consistency
 from tao_hf.in_runtime.probe import common
 from tao_hf.in_runtime.probe import config as model_config
 from tao_hf.inspection import proof
-from tao_hf.rendering import template_vars
+from tao_hf.rendering import tasks, template_vars
 from tests.support import trees
 from tests.support.paths import ROOT
 from tests.support.renderings import DETECTOR, SEGMENTER, detector_context, render, segmenter_context
@@ -87,7 +87,7 @@ def test_the_record_names_what_was_rendered(rendered: tuple[dict[str, Any], Path
 
 def test_native_and_deployed_share_what_must_be_the_same(rendered: tuple[dict[str, Any], Path]) -> None:
     names, folder = rendered
-    for partial in (ROOT / "tasks" / template_vars.task_room(names["task_type"]) / "both").rglob("*.py.jinja"):
+    for partial in (ROOT / "tasks" / tasks.folder(names["task_type"]) / "both").rglob("*.py.jinja"):
         pair = sorted(folder.rglob(partial.name.removesuffix(".jinja")))
         assert [path.relative_to(folder).parts[0] for path in pair] == ["tao-deploy", "tao-pytorch"], partial.name
         code = [path.read_text().replace("nvidia_tao_deploy", "nvidia_tao_pytorch") for path in pair]
@@ -168,7 +168,7 @@ def test_what_a_task_has_for_the_runtime_is_installed(tmp_path: Path) -> None:
 
 
 def test_a_strategy_for_backbones_is_refused_in_one_sentence() -> None:
-    about = template_vars.task(ROOT, "object-detection")
+    about = tasks.task(ROOT, "object-detection")
     with pytest.raises(UserError, match=r"strategy=timm is for backbones; object-detection .* choose auto or hf"):
         proof.prove({"task_type": "object-detection"}, about, {}, [], "timm", "local")
 

@@ -17,7 +17,7 @@ import pytest
 from tao_hf.runtime import engine as docker
 from tests.support.clones import with_tao_pytorch
 from tests.support.copies import MODEL, copier_copy
-from tests.support.paths import ROOT
+from tests.support.paths import in_runtime
 from tests.support.somebody import UID, Somebody, heed_interrupts
 
 DIGITS = "digits_vit"
@@ -91,9 +91,8 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], se
 def digits(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the demo's model and dataset."""
     home = tmp_path_factory.mktemp("digits")
-    inputs = [str(ROOT / "demo" / "make_inputs.py"), "image_classification", str(home / "hf-model"), str(home / "data")]
-    command = [str(runtime_python), *inputs]
-    subprocess.run(command, check=True, capture_output=True)
+    command = [str(runtime_python), "-m", "demo.make_inputs", "image-classification", home / "hf-model", home / "data"]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **in_runtime()})
     return home / "hf-model", home / "data"
 
 

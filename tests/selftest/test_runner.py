@@ -30,6 +30,14 @@ INFO: dict[str, Any] = {
     "num_labels": 1000,
     "image_size": [24, 32],
     "channels": 3,
+    "strategy": "hf",
+    "proof": {"difference": 1e-6, "sizes": [[24, 32]], "weights": "random", "against": "tao-pytorch"},
+    "network": "backbone",
+    "rows_per_image": "one",
+    "data_files": [],
+    "data_settings": {
+        f"dataset.{split}_dataset.images_dir": f"{{data}}/{split}" for split in ("train", "val", "test")
+    },
     "files": [
         f"tao-core/{MODEL}.py",
         f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/entrypoint/{MODEL}.py",
@@ -767,16 +775,16 @@ def test_what_the_run_decides_cannot_be_set(key: str) -> None:
 
 def test_a_dataset_must_be_laid_out_as_tao_wants_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"classes\.txt"):
-        check_data(tmp_path, [])
+        check_data(tmp_path, [], True)
     (tmp_path / "classes.txt").write_text("cat\n", encoding="utf-8")
     with pytest.raises(UserError, match="at least two"):
-        check_data(tmp_path, [])
+        check_data(tmp_path, [], True)
     (tmp_path / "classes.txt").write_text("dog\ncat\n", encoding="utf-8")
     (tmp_path / "train").mkdir()
     with pytest.raises(UserError, match="val/"):
-        check_data(tmp_path, [])
+        check_data(tmp_path, [], True)
     (tmp_path / "val").mkdir()
     (tmp_path / "test").mkdir()
-    assert check_data(tmp_path, []) == ["dog", "cat"]
+    assert check_data(tmp_path, [], True) == ["dog", "cat"]
     with pytest.raises(UserError, match=r"annotations/train\.json"):
-        check_data(tmp_path, ["annotations/train.json"])
+        check_data(tmp_path, ["annotations/train.json"], True)

@@ -19,7 +19,7 @@ from typing import Any
 from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime.probe import run as probe
 from tao_hf.in_runtime.prove import run as prove
-from tao_hf.rendering import template_vars
+from tao_hf.rendering import tasks
 
 
 def main(models: Path, out: Path, table: str) -> None:
@@ -32,7 +32,7 @@ def main(models: Path, out: Path, table: str) -> None:
         if probe.main(["local", str(models / name), "", str(findings), str(models / f"{name}.report")]):
             return {"refused": json.loads(findings.read_text(encoding="utf-8"))["error"]["message"]}
         found = json.loads(findings.read_text(encoding="utf-8"))
-        about = template_vars.task(TEMPLATE, found["task_type"])
+        about = tasks.task(TEMPLATE, found["task_type"])
         request = {
             "findings": found,
             "strategies": about["strategies"],

@@ -94,9 +94,9 @@ def check_values(found: Mapping[str, Any]) -> None:
     """
     problem = (
         validators.image_size_problem(found.get("image_size"), found["findings"])
-        or validators.num_labels_problem(found.get("num_labels"))
+        or validators.num_labels_problem(found.get("num_labels"), found["findings"])
         or validators.backbone_problem(
-            found.get("strategy"), found.get("image_size"), found["findings"], found.get("proofs")
+            found.get("strategy"), found.get("image_size"), found["findings"], found["proofs"]
         )
     )
     if problem:

@@ -36,20 +36,19 @@ def image_size_problem(image_size: Any, findings: Mapping[str, Any]) -> str | No
     return None
 
 
-def num_labels_problem(num_labels: Any) -> str | None:
-    """Return what is wrong with a number of classes, or `None`."""
+def num_labels_problem(num_labels: Any, findings: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a number of classes, `None` when a model with these findings can have it."""
+    if not findings["num_labels"]:
+        return "num_labels cannot be chosen: the models of this task have no classes." if num_labels else None
     if not isinstance(num_labels, int) or isinstance(num_labels, bool) or not 2 <= num_labels <= MAX_CLASSES:
         return f"num_labels must be a whole number of classes, at least 2, not {one_line(num_labels)}."
     return None
 
 
-def backbone_problem(strategy: Any, image_size: Any, findings: Mapping[str, Any], proofs: Any) -> str | None:
+def backbone_problem(
+    strategy: Any, image_size: Any, findings: Mapping[str, Any], proofs: Mapping[str, Any]
+) -> str | None:
     """Return why a backbone cannot be made this way or for this input size, or `None`."""
-    if not isinstance(proofs, Mapping) or "tried" not in proofs:
-        return (
-            "These answers are from a version of the template that did not prove the backbone: run copier copy once "
-            "with the same hf_model_id and model_name; it merges like an update."
-        )
     try:
         used = chosen(proofs, strategy)
     except UserError as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import sys
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 from tao_hf.base.paths import TEMPLATE
+from tao_hf.rendering import tasks
 
 
 @cache
@@ -16,9 +18,7 @@ def load(task_type: str, module: str) -> ModuleType | None:
 
     ``outputs`` has
 
-        EXACT_RESIZE: whether pictures are resized to the input size, whatever the model's own recipe is
         LABEL_GAPS: whether id2label may leave out indices, or call several of them "N/A"
-        OUTPUTS: names of the exported tensors, in order
         DYNAMIC_SIZE: whether height and width of the export are to be dynamic where the architecture can do it
         refuse(cls): why a transformers class cannot serve the task, half a sentence, or None
         run(model, images, **kwargs): the exported tensors of a transformers model for images (N, C, H, W)
@@ -27,11 +27,14 @@ def load(task_type: str, module: str) -> ModuleType | None:
 
     ``synthetic`` and ``comparison`` are described where they are used: `tools.dataset`, `check.crosscheck`.
     """
-    task = task_type.replace("-", "_")
-    file = TEMPLATE / "tasks" / task / "runtime" / f"{module}.py"
-    if not file.is_file():
-        return None
-    spec = importlib.util.spec_from_file_location(f"{task}_{module}", file)
+    file = TEMPLATE / "tasks" / tasks.folder(task_type) / "runtime" / f"{module}.py"
+    return load_file(file) if file.is_file() else None
+
+
+def load_file(file: Path) -> ModuleType:
+    """Return a Python file of a task as a module."""
+    name = "_".join(file.relative_to(TEMPLATE).with_suffix("").parts)
+    spec = importlib.util.spec_from_file_location(name, file)
     loaded = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     spec.loader.exec_module(loaded)
     return loaded

@@ -1,8 +1,9 @@
 """A digest of the code that runs in the runtime: a change of any of it makes what it found before worthless.
 
 The files are found in the code itself. From the module that is started, imports are followed through ``tao_hf``; a path
-below ``TEMPLATE`` that a module writes down stands for the files there, with anything for its variable parts; and a
-path of a generated file stands for its templates in all layers, with the templates that they extend or import.
+below ``TEMPLATE``, or of a YAML file, that a module writes down stands for the files there, with anything for its
+variable parts; and a path of a generated file stands for its templates in all layers, with the templates that they
+extend or import.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def files(root: Path, entry: str, folders: Iterable[Path] = ()) -> list[Path]:
             tree = ast.parse(path.read_bytes())
             waiting += _imported(tree)
             found.update(_below_template(root, tree))
+            found.update(_yaml(root, tree))
             templates.update(node.value for node in ast.walk(tree) if _is_text(node))
     found.update(path for paths in known.values() for path in paths)
     return sorted({*found, *_templates(root, templates)})
@@ -92,10 +94,21 @@ def _parts(node: ast.AST) -> list[str] | None:
     if isinstance(node, ast.Name):
         return [] if node.id == "TEMPLATE" else None
     before = _parts(node.left) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) else None
-    if before is None:
-        return None
-    pieces = node.right.values if isinstance(node.right, ast.JoinedStr) else [node.right]
-    return [*before, "".join(piece.value if _is_text(piece) else "*" for piece in pieces)]
+    return None if before is None else [*before, _pattern(node.right)]
+
+
+def _yaml(root: Path, tree: ast.Module) -> Iterator[Path]:
+    """Yield the YAML files whose paths below the template a module writes down."""
+    for node in ast.walk(tree):
+        pattern = _pattern(node) if _is_text(node) or isinstance(node, ast.JoinedStr) else ""
+        if pattern.endswith(".yml") and not pattern.startswith("/"):
+            yield from root.glob(pattern)
+
+
+def _pattern(node: ast.AST) -> str:
+    """Return what a text says, "*" where it varies."""
+    pieces = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(piece.value if _is_text(piece) else "*" for piece in pieces)
 
 
 def _is_text(node: ast.AST) -> bool:

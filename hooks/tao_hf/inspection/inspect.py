@@ -19,7 +19,7 @@ from tao_hf.base import atomic
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.inspection import code_digest, scratch
 from tao_hf.runtime.kinds import get_runtime
 
@@ -157,7 +157,7 @@ def _probe(ref: ModelRef, file: Path, runtime_kind: str, keep_scratch: bool) -> 
             runtime.path(found),
             runtime.path(report),
         ]
-        with step(f"inspecting {_shown(ref.name)}") as shown:
+        with activity(f"inspecting {_shown(ref.name)}") as shown:
             done = runtime.run(
                 argv,
                 context="inspect",

@@ -15,7 +15,7 @@ from tao_hf.base import atomic
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.base.text import one_line
 from tao_hf.inspection import code_digest, scratch
 from tao_hf.runtime.kinds import get_runtime
@@ -92,7 +92,7 @@ def _run(
         template = runtime.path(TEMPLATE)
         argv = ["python", "-m", _ENTRY, runtime.path(asked), runtime.path(found)]
         against = "tao-pytorch"
-        with step("Proving that the network gives the model's numbers") as shown:
+        with activity("Proving that the network gives the model's numbers") as shown:
             for tao_pytorch in (runtime.path(repos["tao-pytorch"]), f"{template}/{_STAND_IN}"):
                 # The modules that stand in for missing ones come last: what is really there goes first.
                 path = [f"{template}/hooks", runtime.path(repos["tao-core"]), tao_pytorch, f"{template}/{_MODULES}"]

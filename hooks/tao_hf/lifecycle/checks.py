@@ -46,7 +46,7 @@ def begin(workdir: Path, model: str) -> None:
             f"The ledger, git in {workdir}, has uncommitted changes of yours ({', '.join(staged[:3])}); commit them or "
             "put them back (git restore --staged --worktree .), then run this again."
         )
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         if staging.finish(workdir, model):
             print(f"  – {model}: went on with an operation that was interrupted", file=sys.stderr)
 

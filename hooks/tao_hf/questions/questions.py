@@ -24,7 +24,7 @@ from tao_hf.base.text import one_line
 from tao_hf.clones import branches, sources, survey
 from tao_hf.inspection import findings_table, inspect, proof
 from tao_hf.lifecycle import checks
-from tao_hf.rendering import template_vars
+from tao_hf.rendering import tasks, template_vars
 from tao_hf.runtime import engine, host, host_check, images
 from tao_hf.workdir import ledger, records, staging
 
@@ -56,7 +56,13 @@ def _values(choices: Any) -> list[str]:
 
 def task_types() -> list[str]:
     """Return the task types this version of the template can generate."""
-    return template_vars.task_types(TEMPLATE)
+    return list(tasks.task_types(TEMPLATE))
+
+
+def has_classes(task_type: str) -> bool:
+    """Tell whether models of a task have a list of classes."""
+    about = tasks.task(TEMPLATE, task_type)
+    return about is not None and about["classes"]
 
 
 def welcome(conf: Mapping[str, Any]) -> str:
@@ -172,11 +178,9 @@ def image_problem_when_asked(question: str, conf: Mapping[str, Any], answer: str
 
 
 def settle_runtime(
-    updating: bool, runtime: str, image_pytorch: str, image_deploy: str, image_dataservices: str, without_gpu: bool
+    runtime: str, image_pytorch: str, image_deploy: str, image_dataservices: str, without_gpu: bool
 ) -> dict[str, Any]:
     """Return where Python code runs, after phase 0 where that is in containers.
-
-    An update settles nothing: what it finds no record of was made before there were containers.
 
     Returns:
         ``kind`` ("docker" or "local"), ``gpu``, ``images`` and ``fallback``, as `phase0.run` does.
@@ -184,8 +188,6 @@ def settle_runtime(
     Raises:
         UserError: The person wants containers, and something they need is missing.
     """
-    if updating:
-        return _local()
     settled = _settle_once(runtime, (image_pytorch, image_deploy, image_dataservices), without_gpu)
     if isinstance(settled, UserError):
         raise settled
@@ -252,7 +254,7 @@ def inspect_model(hf_model_id: str, containers: Mapping[str, Any], keep_scratch:
             f"{one_line(hf_model_id)} is an {findings['task_type']} model; this version of the template generates "
             f"{', '.join(task_types())}. Choose a model of such a task."
         )
-    if _labels_broken(findings["labels"]):
+    if has_classes(findings["task_type"]) and _labels_broken(findings["labels"]):
         raise UserError(
             f"The label names of {one_line(hf_model_id)} cannot be used: {findings['label_problem']}; correct id2label "
             "in the config.json of a local copy."
@@ -273,7 +275,7 @@ def _places(workdir: Path, repos: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 @cache
 def _explore_once(paths: tuple[tuple[str, Path], ...], task_type: str, workdir: Path) -> dict[str, Any]:
     """Read the repositories once per run: the prompt checks a model name after every key."""
-    return survey.explore(dict(paths), task_type, workdir)
+    return survey.explore(dict(paths), tasks.task(TEMPLATE, task_type)["reference"], workdir)
 
 
 def _still_the_same(path: Path, recorded: Mapping[str, Any] | None) -> bool:
@@ -303,7 +305,6 @@ def explore_workspace(
 
 
 def prove_backbones(
-    updating: bool,
     dst_path: Any,
     findings: Mapping[str, Any],
     workspace: Mapping[str, Any],
@@ -313,13 +314,9 @@ def prove_backbones(
 ) -> dict[str, Any]:
     """Prove which strategy gives the model's numbers, show the figures, and return them with what they are made from.
 
-    An update proves nothing: `recorded.check` has refused answers without a proof.
-
     Raises:
         UserError: The strategy that the person chose does not give them, or none does.
     """
-    if updating:
-        return {}
     workdir = Path(str(dst_path)).absolute()
     proofs = _prove_once(workdir, _Once(findings), _Once(workspace), strategy, containers["kind"], keep_scratch)
     chosen(proofs, strategy)
@@ -340,7 +337,7 @@ def _prove_once(
     """Prove once per run: Copier asks for the default of a question many times."""
     repos = _places(workdir, workspace["repos"])
     registered = _explored(workdir, workspace["repos"], findings["task_type"])["backbones"]["files"]
-    about = template_vars.task(TEMPLATE, findings["task_type"])
+    about = tasks.task(TEMPLATE, findings["task_type"])
     proofs = proof.prove(findings, about, repos, sorted(registered), strategy, runtime_kind, keep_scratch)
     if workspace["repos"]["tao-pytorch"]["source"] == "embedded":
         proofs = {**proofs, "against": "no clone of tao-pytorch is in the working directory"}
@@ -432,7 +429,7 @@ def check_all(updating: bool, conf: Mapping[str, Any], answers: Mapping[str, Any
         _model_name_problem(answers["model_name"], answers["workspace"], answers["findings"], workdir)
         or _task_problem(answers["task_type"], answers["findings"])
         or validators.image_size_problem(answers["image_size"], answers["findings"])
-        or validators.num_labels_problem(answers["num_labels"])
+        or validators.num_labels_problem(answers["num_labels"], answers["findings"])
         or validators.backbone_problem(
             answers["strategy"], answers["image_size"], answers["findings"], answers["proofs"]
         )
@@ -468,7 +465,7 @@ def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 FUNCTIONS = (
-    recorded, task_types, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
+    recorded, task_types, has_classes, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
     image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, prove_backbones, suggest_name,
     default_branch, problem_when_asked, check_all,
 )  # fmt: skip

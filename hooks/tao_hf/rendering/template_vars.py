@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from tao_hf.answers import earlier
 from tao_hf.answers.strategy import chosen
 from tao_hf.answers.validators import height_and_width
 from tao_hf.base.errors import UserError
-from tao_hf.rendering import layers, network
+from tao_hf.rendering import layers, network, tasks
 from tao_hf.rendering.literals import in_order, pascal_case
 
 # What the tests of a model must know of its task.
 _OF_TASK = ("network", "rows_per_image", "data_files", "data_settings", "shared_settings")
+# What models without classes do not have.
+_OF_CLASSES = (
+    "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/labels.py",
+    "tao-deploy/nvidia_tao_deploy/cv/{{model_name}}/utils/labels.py",
+)
 NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "proofs", "branch_name")
-
-
-def task_room(task_type: str) -> str:
-    """Return the folder in ``tasks/`` of a task type: ``image-classification`` gives ``image_classification``."""
-    return task_type.replace("-", "_")
-
-
-def task_types(root: Path) -> list[str]:
-    """Return the task types that this template has a room for."""
-    return sorted(path.parent.name.replace("_", "-") for path in (root / "tasks").glob("*/task.yml"))
 
 
 def adapt_preprocess(
@@ -81,29 +73,21 @@ def backbone_widths(model_name: str, backbone: Mapping[str, Any]) -> dict[str, i
     return {**widths, model_name: backbone["feature_dim"]}
 
 
-@cache
-def task(root: Path, task_type: str) -> dict[str, Any] | None:
-    """Return what ``task.yml`` of a task type's room says, `None` when there is no such room."""
-    file = root / "tasks" / task_room(task_type) / "task.yml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
-
-
 def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, ...]:
     """Return the files that a model of a task can have, relative to the working directory, however it is made."""
-    about = task(root, task_type)
+    about = tasks.task(root, task_type)
     found = set()
     for strategy in about["strategies"]:
-        stack = layers.layers_of(root, about["network"], strategy, task_room(task_type))
+        stack = layers.layers_of(root, about["network"], strategy, tasks.folder(task_type))
         found.update(file.path for file in layers.files(root, stack, model_name))
     return tuple(sorted(found))
 
 
 def _left_out(about: Mapping[str, Any], measured: Mapping[str, Any]) -> frozenset[str]:
-    """Return the files that a task generates for other models only: what was measured of this one says otherwise."""
+    """Return the files that are generated for other models only: what is known of this one says otherwise."""
     conditions = about.get("only_if", {}).items()
-    return frozenset(
-        path for path, wanted in conditions if any(measured[name] != value for name, value in wanted.items())
-    )
+    others = [path for path, wanted in conditions if any(measured[name] != value for name, value in wanted.items())]
+    return frozenset([*others, *(() if about["classes"] else _OF_CLASSES)])
 
 
 def _backbone(strategy: str, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +120,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     answers = earlier.brought_up(answers)
     findings = answers["findings"]
     model_name = answers["model_name"]
-    about = task(root, answers["task_type"])
+    about = tasks.task(root, answers["task_type"])
     if about is None or answers["task_type"] != answers["findings"]["task_type"]:
         return {}  # an answer still to be refused
     try:
@@ -148,7 +132,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         height, width = height_and_width(answers["image_size"])
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
-    stack = layers.layers_of(root, about["network"], strategy, task_room(answers["task_type"]))
+    stack = layers.layers_of(root, about["network"], strategy, tasks.folder(answers["task_type"]))
     files = layers.files(root, stack, model_name, _left_out(about, measured))
     names = {
         "task": about,
@@ -168,7 +152,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "optim": about["optim"],
         "exporter": measured["onnx"]["exporter"],
         "opset": measured["onnx"]["opset"],
-        "onnx_inputs": about["onnx_inputs"],
+        "onnx_inputs": [entry["name"] for entry in about["inputs"]],
         "onnx_outputs": about["onnx_outputs"],
     }
     registered = {"module": None, "names": []}

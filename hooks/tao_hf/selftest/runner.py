@@ -57,7 +57,7 @@ def run_tests(
     check_settings(overrides, info["data_settings"])
     data = Path(data).resolve() if data else None
     if data:
-        check_data(data, info["data_files"])
+        check_data(data, info["data_files"], bool(info["num_labels"]))
     own = runtime is None
     runtime = runtime or get_runtime(records.runtime_kind(workdir), workdir)
     job = Job(workdir, info, runtime, data, tuple(overrides))
@@ -84,7 +84,7 @@ def resume(workdir: Path, model: str, **options: Any) -> dict[str, Any] | None:
     """
     workdir = Path(workdir).resolve()
     records.load_model(workdir, model)
-    last = report.load_whole(workdir / ".tao-hf" / model)
+    last = report.load(workdir / ".tao-hf" / model)
     if last is None:
         raise UserError(f"{model} was not tested yet; run ./tao-hf test {model}")
     if records.runtime_kind(workdir) not in ("auto", last["runtime"]):

@@ -14,7 +14,7 @@ from tao_hf.in_runtime.probe.onnx_check import as_arrays
 from tao_hf.in_runtime.prove.rendered import imported, names_of, render
 from tao_hf.in_runtime.prove.subject import Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import TOLERANCE, FellThrough
-from tao_hf.rendering import layers
+from tao_hf.rendering import layers, tasks
 
 _NETWORK = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/model/network.py"
 
@@ -39,11 +39,12 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         "frozen": _is_frozen(subject, backbone_path(model)),
         "checkpointing": _can_checkpoint(model),
         "downloads": "use_pretrained_backbone" in subject.findings["config"],
-        "class_lists": class_lists(subject.config),
-        **subject.room.measure(copy.deepcopy(model), subject.images(subject.size)),  # training steps change a model
+        "class_lists": class_lists(subject.config) if subject.about["classes"] else [],
+        # A copy, because training steps change a model.
+        **subject.task_outputs.measure(copy.deepcopy(model), subject.images(subject.size)),
     }
-    names = {**names_of(subject.findings), "measured": measured}
-    stack = layers.layers_of(TEMPLATE, "whole", "hf", subject.findings["task_type"].replace("-", "_"))
+    names = {**names_of(subject.findings), "measured": measured, "task": subject.about}
+    stack = layers.layers_of(TEMPLATE, "whole", "hf", tasks.folder(subject.findings["task_type"]))
     network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
     differences = {}
     for size in filter(None, (subject.size, subject.other_size)):
@@ -89,9 +90,10 @@ def _can_checkpoint(model: Any) -> bool:
 def _difference(network: Any, measured: dict[str, Any], subject: Subject, size: list[int]) -> float:
     """Return the largest difference of an output, as a part of the largest one."""
     sized = {"img_size": size} if measured["interpolates"] else {}
+    classes = {"num_classes": subject.config.num_labels} if subject.about["classes"] else {}
     try:
         with Uninitialized():
-            built = network(num_classes=subject.config.num_labels, **sized).eval()
+            built = network(**classes, **sized).eval()
         built.hf_model.load_state_dict(subject.model.state_dict(), strict=True)
         with torch.no_grad():
             got = built(subject.images(size))
@@ -100,7 +102,7 @@ def _difference(network: Any, measured: dict[str, Any], subject: Subject, size: 
     expected, got = as_arrays(subject.outputs(size)), as_arrays(got)
     if [array.shape for array in got] != [array.shape for array in expected]:
         raise FellThrough("its outputs are not of the shapes of the Hugging Face model's")
-    difference, scale = subject.room.difference(expected, got)
+    difference, scale = subject.task_outputs.difference(expected, got)
     if not scale:
         raise FellThrough("all outputs of the Hugging Face model are 0, which proves nothing")
     return difference / scale
