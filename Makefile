@@ -5,11 +5,12 @@ RUNTIME ?= local
 TASK ?= image-classification
 VENV := .venv
 RUN := $(VENV)/bin/python
+HERE := PYTHONPATH=$(CURDIR)/hooks $(RUN) -m
 
-.PHONY: demo test test-all test-quick lint coverage coverage-all benchmark throughput clean
+.PHONY: demo test test-all test-quick lint docker-images coverage coverage-all benchmark throughput clean
 
-demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=object-detection or image-segmentation)
-	$(RUN) demo/demo.py --runtime $(RUNTIME) --task $(TASK)
+demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=… for another task's)
+	$(HERE) demo.demo --runtime $(RUNTIME) --task $(TASK)
 
 test: $(VENV)/ready  ## run the test suite, with a few cases of what has very many
 	$(RUN) -m ruff check
@@ -25,18 +26,21 @@ test-quick: $(VENV)/ready  ## run the tests that need no PyTorch
 lint: $(VENV)/ready  ## check the project's own code
 	$(RUN) -m ruff check
 
+docker-images: $(VENV)/ready  ## make the images that the tests of the containers use (as root; the tests make them too)
+	$(HERE) tests.support.docker_images
+
 coverage: $(VENV)/ready  ## take a tiny model of every architecture of TASK through the template (ONLY="vit swin" for some); writes docs/coverage
-	$(RUN) benchmarks/coverage.py --tao-source auto --task $(TASK) $(if $(ONLY),--only $(ONLY))
+	$(HERE) benchmarks.coverage --tao-source auto --task $(TASK) $(if $(ONLY),--only $(ONLY))
 
 coverage-all: $(VENV)/ready  ## the same for every task (about two hours on two cores)
-	$(RUN) benchmarks/coverage.py --tao-source auto
+	$(HERE) benchmarks.coverage --tao-source auto
 
 throughput: $(VENV)/ready  ## measure the generated ViT against the Hugging Face model, on the GPU if there is one
-	$(RUN) benchmarks/throughput.py
+	PYTHONPATH=hooks:networks/backbone:standins/tao_pytorch:standins/modules $(RUN) -m benchmarks.throughput
 
 benchmark: $(VENV)/ready  ## measure the inspection against the hand procedure, and the rendering
-	$(RUN) benchmarks/inspection.py
-	$(RUN) benchmarks/rendering.py
+	$(HERE) benchmarks.inspection
+	$(HERE) benchmarks.rendering
 
 clean:  ## remove what the commands above made here (the shared cache stays)
 	rm -rf $(VENV) build .pytest_cache .ruff_cache

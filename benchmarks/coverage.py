@@ -1,12 +1,12 @@
 """Which architectures become TAO models: every one that transformers maps to a task, measured.
 
-    python benchmarks/coverage.py [--task TASK] [--only NAMES] [--tao-source embedded|auto] [--resume]
+    PYTHONPATH=hooks python -m benchmarks.coverage [--task TASK] [--only NAMES] [--tao-source embedded|auto] [--resume]
 
-A tiny random model of each (tests/tiny_*.py) goes through `copier copy` with all answers left to the template, in a
-working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with ONNX
+A tiny random model of each (tests/support/models) goes through `copier copy` with all answers left to the template, in
+a working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with ONNX
 Runtime. What came of it is written into docs/coverage/TASK.md, for one task or for all of them. The status is 1 when an
 architecture makes the template crash, or when fewer than the task's goal pass or are refused by the inspection for
-what they are.
+what they are. A task's models and its goal are named in its task.yml, under tiny_models.
 """
 
 from __future__ import annotations
@@ -24,34 +24,21 @@ from typing import Any
 
 import yaml
 
+from tao_hf.rendering import tasks
+from tao_hf.runtime.kinds import get_runtime
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "hooks")]
-
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
-
 BUILD = ROOT / "build" / "coverage"
 DOCUMENTS = ROOT / "docs" / "coverage"
-# Task, the table of its tiny models, and how many architectures must pass or be refused for what they are.
-TASKS = {
-    "image-classification": ("tiny_classifiers", 40),
-    "object-detection": ("tiny_detectors", 19),
-    "image-segmentation": ("tiny_segmenters", 9),
-}
 LONGEST = 1200  # seconds for one model
-# Models that differ in the answers, not in the checkpoint: name, model, answers.
-ANSWERED = {
-    "image-classification": (("vit_head_of_7_classes", "vit", {"num_labels": 7}),),
-    "object-detection": (("rt_detr_of_7_classes", "rt_detr", {"num_labels": 7}),),
-    "image-segmentation": (("segformer_of_7_classes", "segformer", {"num_labels": 7}),),
-}
 PASSED, FAILED, REFUSED, CRASHED = "passed", "failed", "refused", "crashed"
 
 
-def make_models(python: str, table: str, names: list[str]) -> dict[str, Any]:
-    """Make the tiny models of a table in the local runtime; return its rows, and what it has no row for."""
-    script = ROOT / "tests" / f"{table}.py"
-    command = [python, "-W", "ignore", str(script), str(BUILD / "models"), *names]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def make_models(python: str, module: str, names: list[str]) -> dict[str, Any]:
+    """Make the tiny models of a module in the local runtime; return its rows, and what it has no row for."""
+    command = [python, "-W", "ignore", "-m", f"tests.support.models.{module}", str(BUILD / "models"), *names]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'hooks'}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         raise SystemExit(f"the tiny models cannot be made: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -118,9 +105,9 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
         "passed_over": {name: entry["reason"] for name, entry in proofs["tried"].items() if not entry["passed"]},
         "difference": proofs["tried"][strategy]["difference"],
         "sizes": proofs["tried"][strategy]["sizes"],
-        "exporter": proofs["plans"][strategy]["onnx"]["exporter"]
-        + (" + size" if proofs["plans"][strategy]["onnx"].get("dynamic_size") else ""),
-        "export_difference": proofs["plans"][strategy]["onnx"]["max_abs_diff"],
+        "exporter": proofs["measured"][strategy]["onnx"]["exporter"]
+        + (" + size" if proofs["measured"][strategy]["onnx"].get("dynamic_size") else ""),
+        "export_difference": proofs["measured"][strategy]["onnx"]["max_abs_diff"],
         "tests": sum(tests),
         "versions": findings["versions"],
     }
@@ -210,18 +197,20 @@ def _summary(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> str:
 
 def measure(task: str, python: str, args: argparse.Namespace) -> bool:
     """Take the models of a task through the template and write its document; return whether its goal is reached."""
-    table, goal = TASKS[task]
-    answered = ANSWERED[task]
+    about = tasks.task(ROOT, task)["tiny_models"]
+    answered = about["answered"]
     print(f"{task}: making the tiny models …", flush=True)
-    models = [next((model for name, model, _ in answered if name == wanted), wanted) for wanted in args.only or []]
-    made = make_models(python, table, list(dict.fromkeys(models)))
-    made["rows"] |= {name: made["rows"][model] for name, model, _ in answered if model in made["rows"]}
-    answers = {name: (model, given) for name, model, given in answered}
+    models = [answered[wanted]["model"] if wanted in answered else wanted for wanted in args.only or []]
+    made = make_models(python, about["module"], list(dict.fromkeys(models)))
+    made["rows"] |= {
+        name: made["rows"][entry["model"]] for name, entry in answered.items() if entry["model"] in made["rows"]
+    }
     results = {}
     for name in args.only or made["rows"]:
         file = BUILD / "results" / task / f"{name}.json"
         if not (args.resume and file.is_file()):
-            result = take(name, *answers.get(name, (name, {})), args.tao_source)
+            entry = answered.get(name, {"model": name, "answers": {}})
+            result = take(name, entry["model"], entry["answers"], args.tao_source)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         results[name] = json.loads(file.read_text(encoding="utf-8"))
@@ -231,14 +220,15 @@ def measure(task: str, python: str, args: argparse.Namespace) -> bool:
         (DOCUMENTS / f"{task}.md").write_text(render(task, results, made, args.tao_source), encoding="utf-8")
     print(_summary(results, made))
     outcomes = list(_outcomes(results, made).values())
-    enough = outcomes.count(PASSED) + outcomes.count(REFUSED) >= (len(outcomes) if args.only else goal)
+    enough = outcomes.count(PASSED) + outcomes.count(REFUSED) >= (len(outcomes) if args.only else about["goal"])
     return enough and CRASHED not in outcomes
 
 
 def main() -> int:
     """Measure one task or all; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--task", choices=TASKS, help="this task alone")
+    measured = [name for name in tasks.task_types(ROOT) if "tiny_models" in tasks.task(ROOT, name)]
+    parser.add_argument("--task", choices=measured, help="this task alone")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these models of one task; no document is written")
     parser.add_argument("--tao-source", choices=("embedded", "auto"), default="embedded")
     parser.add_argument("--resume", action="store_true", help="keep the results of models that are done")
@@ -247,7 +237,7 @@ def main() -> int:
         parser.error("--only needs --task, which says whose models they are")
     runtime = get_runtime("local")
     runtime.prepare()
-    reached = [measure(task, str(runtime.python), args) for task in ([args.task] if args.task else TASKS)]
+    reached = [measure(task, str(runtime.python), args) for task in ([args.task] if args.task else measured)]
     return 0 if all(reached) else 1
 
 

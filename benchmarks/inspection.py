@@ -1,6 +1,6 @@
 """What one inspection costs: our probe against the hand procedure's three, on a ViT-B served by a stand-in Hub.
 
-    python benchmarks/inspection.py [--rounds N]
+    PYTHONPATH=hooks python -m benchmarks.inspection [--rounds N]
 
 Needs an interpreter with torch and transformers: TAO_HF_PYTHON, else the local runtime of the cache. Both sides start
 with an empty Hugging Face cache and read from the same server on 127.0.0.1, so no network speed flatters either.
@@ -20,11 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "hooks"), str(ROOT / "tests")]
-
-from stub_hub import StubHub, StubModel  # noqa: E402
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
+from tao_hf.runtime.kinds import get_runtime
+from tests.support.stub_hub import StubHub, StubModel
 
 WALL_GOAL, BYTES_GOAL = 0.6, 1 / 500
 MODEL = "bench/vit-base"
@@ -98,9 +95,8 @@ def by_hand(python: str, hub: StubHub, scratch: Path) -> tuple[float, int]:
 def ours(python: str, hub: StubHub, scratch: Path) -> tuple[float, int]:
     """Return seconds and bytes of the one probe."""
     before, started = hub.bytes_sent, time.monotonic()
-    probe = ROOT / "hooks" / "tao_hf" / "inside" / "probe.py"
     files = [str(scratch / "findings.json"), str(scratch / "report.json")]
-    run([python, str(probe), "hub", MODEL, "", *files], hub.url, scratch / "ours")
+    run([python, "-m", "tao_hf.in_runtime.probe.run", "hub", MODEL, "", *files], hub.url, scratch / "ours")
     seconds = time.monotonic() - started
     shutil.rmtree(scratch / "ours", ignore_errors=True)
     return seconds, hub.bytes_sent - before

@@ -1,6 +1,6 @@
 """What rendering a model costs, from `copier copy` to patched repositories, without inspection and tests.
 
-    python benchmarks/rendering.py [--rounds N]
+    PYTHONPATH=hooks python -m benchmarks.rendering [--rounds N]
 
 The model is inspected and the wheels are fetched once beforehand; what is timed is Copier with all questions answered,
 and the laying out of the embedded repositories with branches and patches.
@@ -11,19 +11,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import copier
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "hooks"), str(ROOT / "tests")]
+from tao_hf.lifecycle import copy
+from tao_hf.runtime.kinds import get_runtime
+from tests.support.copies import make_vit
 
-from copy_fixtures import make_vit  # noqa: E402
-from tao_hf.lifecycle import copy  # noqa: E402
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 GOAL = 3.0  # seconds
 

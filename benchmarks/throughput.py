@@ -1,10 +1,11 @@
 """Images a second of the generated ViT-B/16, against the Hugging Face model it was made from, in the same run.
 
-    python benchmarks/throughput.py [--batch N] [--rounds N] [--precision fp32|bf16]
+    export PYTHONPATH=hooks:standins/tao_pytorch:standins/modules
+    python -m benchmarks.throughput [--batch N] [--rounds N] [--precision fp32|bf16]
 
 Runs with an interpreter that has torch, transformers and timm, else with the local runtime's; on the GPU where there is
-one, else on the CPU. TAO's base classes come from PYTHONPATH when a clone is there, else from the stand-in. Both models
-have the same weights; their turns alternate, and the median of the rounds' ratios counts.
+one, else on the CPU. TAO's base classes are those on PYTHONPATH, the stand-in's or a clone's. Both models have the same
+weights; their turns alternate, and the median of the rounds' ratios counts.
 """
 
 from __future__ import annotations
@@ -16,12 +17,9 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 warnings.simplefilter("ignore")
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "hooks" / "tao_hf" / "inside"), str(ROOT / "networks" / "backbone"), str(ROOT / "hooks")]
 
 try:
     import torch
@@ -29,7 +27,7 @@ except ImportError:  # the local runtime has it
     from tao_hf.runtime.kinds import get_runtime
 
     runtime = get_runtime("local")
-    os.execv(runtime.python, [str(runtime.python), *sys.argv])  # noqa: S606 - this script again
+    os.execv(runtime.python, [str(runtime.python), "-m", "benchmarks.throughput", *sys.argv[1:]])  # noqa: S606 - this script again
 
 CLASSES, SIZE = 1000, [224, 224]
 GOAL = 1.0
@@ -72,12 +70,10 @@ def main() -> int:
 
 def _models() -> tuple[Any, dict[str, Any]]:
     """Return the Hugging Face model and, by strategy, the generated backbone with its weights."""
-    import prove
-
-    prove._find_tao(ROOT)
-    import prove_families
-    import prove_model
     from transformers import ViTConfig
+
+    from tao_hf.in_runtime.prove import rendered
+    from tao_hf.in_runtime.prove.subject import Subject
 
     findings = {
         "task_type": "image-classification",
@@ -91,12 +87,10 @@ def _models() -> tuple[Any, dict[str, Any]]:
         "preprocess": {},
         "output": "logits",
     }
-    subject = prove_model.Subject(findings)
+    subject = Subject(findings)
     backbones = {}
     for strategy in ("reuse", "timm"):
-        network = prove_families.find_network(strategy, subject.config, None)
-        plan = prove_families.first_plan(network, strategy)
-        files = prove_families.Files(ROOT, strategy, plan, findings)
+        files = rendered.Files(strategy, rendered.start(strategy, subject.config, None), findings)
         backbone = files.build(subject.config.num_labels, SIZE)
         backbone.load_state_dict(files.convert_state(subject.model.state_dict(), backbone)[0], strict=True)
         backbones[strategy] = backbone

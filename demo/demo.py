@@ -2,15 +2,15 @@
 
 ``make demo`` calls this with the project's own interpreter; everything heavy runs in the local runtime. With
 ``--runtime docker`` it runs in the prepared TAO images, or in those that the environment names. ``--task`` chooses what
-the model does; the module beside this one that is named after it says what it starts from and what it is to reach.
+the model does; the file that the task's ``task.yml`` names as its demo says what it starts from and what to reach.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,17 +18,16 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+from tao_hf.base.errors import UserError
+from tao_hf.base.progress import activity
+from tao_hf.in_runtime import task_code
+from tao_hf.rendering import tasks
+from tao_hf.runtime import host
+from tao_hf.runtime.kinds import KINDS, get_runtime
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "hooks"))
-
-from tao_hf.base.errors import UserError  # noqa: E402
-from tao_hf.base.progress import activity  # noqa: E402
-from tao_hf.runtime import host  # noqa: E402
-from tao_hf.runtime.interface import KINDS  # noqa: E402
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
-
 HOME = ROOT / "build" / "demo"
-TASKS = ("image-classification", "object-detection", "image-segmentation")
+TASKS = [name for name in tasks.task_types(ROOT) if tasks.demo(ROOT, name)]
 
 
 def run(title: str, *command: str, cwd: Path) -> None:
@@ -63,12 +62,13 @@ def training_losses(status: Path) -> dict[str, float]:
 
 
 def make_inputs(kind: str, task: str, hf_model: Path, dataset: Path) -> None:
-    """Write the Hugging Face model and the dataset that the demo starts from."""
-    with contextlib.closing(get_runtime(kind, HOME)) as runtime:
+    """Write the Hugging Face model and the dataset that a task's demo starts from, beside each other."""
+    with contextlib.closing(get_runtime(kind, hf_model.parent)) as runtime:
         runtime.prepare()
-        script, *folders = (runtime.path(path) for path in (ROOT / "demo" / "make_inputs.py", hf_model, dataset))
+        argv = ["python", "-m", "demo.make_inputs", task, runtime.path(hf_model), runtime.path(dataset)]
+        env = {"PYTHONPATH": os.pathsep.join((runtime.path(ROOT), runtime.path(ROOT / "hooks")))}
         with activity("Making a small Hugging Face model and a dataset of handwritten digits"):
-            made = runtime.run(["python", script, task, *folders], context="inspect", log=HOME / "make_inputs.log")
+            made = runtime.run(argv, context="inspect", env=env, log=hf_model.parent / "make_inputs.log")
             if made.returncode:
                 raise UserError(f"the demo's inputs could not be made: {made.tail}")
 
@@ -79,14 +79,13 @@ def main() -> int:
     parser.add_argument("--runtime", choices=KINDS, default="local")
     parser.add_argument("--task", choices=TASKS, default=TASKS[0])
     args = parser.parse_args()
-    kind, module = args.runtime, args.task.replace("-", "_")
-    task = importlib.import_module(module)
+    kind, task = args.runtime, task_code.load_file(tasks.demo(ROOT, args.task))
     get_runtime(kind).prepare()  # downloads packages on the first run, which does not count as demo time
     started = time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
     hf_model, dataset, workdir = HOME / "hf-model", HOME / task.DATA, HOME / "workdir"
-    make_inputs(kind, module, hf_model, dataset)
+    make_inputs(kind, args.task, hf_model, dataset)
     answers = {
         "hf_model_id": hf_model,
         "model_name": task.MODEL,

@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tao_hf.lifecycle.copy import update
 
 sys.exit(update(Path(sys.argv[1]), Path.cwd(), sys.argv[2]))

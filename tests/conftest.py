@@ -1,21 +1,22 @@
-"""What every test shares: the hooks on the path, and the one interpreter that has PyTorch."""
+"""What every test shares: the fixtures of tests/support, and the one interpreter that has PyTorch."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "hooks"))
-sys.path.insert(0, str(ROOT / "tests"))
+from tao_hf.base.errors import UserError
+from tao_hf.runtime.kinds import get_runtime
 
-from tao_hf.base.errors import UserError  # noqa: E402
-from tao_hf.runtime.kinds import get_runtime  # noqa: E402
-
-pytest_plugins = ["docker_fixtures"]
+pytest_plugins = [
+    "tests.support.clones",
+    "tests.support.containers",
+    "tests.support.copies",
+    "tests.support.somebody",
+    "tests.support.template_versions",
+]
 
 settings.register_profile("default", max_examples=30, deadline=None)
 settings.register_profile("all", max_examples=300, deadline=None)  # make test-all

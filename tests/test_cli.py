@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-import tree_fixtures
-from repo_fixtures import git
-from tree_fixtures import MODEL
+
+from tests.support import trees
+from tests.support.clones import git
+from tests.support.trees import MODEL
 
 SPEC = f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/experiment_specs/experiment_spec.yaml"
 BARE = [sys.executable, "-I", "-S"]  # no site-packages, no PYTHONPATH, no current directory
@@ -24,7 +25,7 @@ BARE = [sys.executable, "-I", "-S"]  # no site-packages, no PYTHONPATH, no curre
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a rendered working directory."""
-    return tree_fixtures.build(tmp_path_factory.mktemp("pristine"))
+    return trees.build(tmp_path_factory.mktemp("pristine"))
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ def test_ctrl_c_stops_the_running_command_and_leaves_a_report(
 ) -> None:
     slow = tmp_path / "python"
     slow.write_text(
-        f'#!/bin/sh\ncase "$*" in *consistency.py*) echo waiting; exec sleep 300;; esac\n'
+        f'#!/bin/sh\ncase "$*" in *check.consistency*) echo waiting; exec sleep 300;; esac\n'
         f'exec {sys.executable} "$@"\n',
         encoding="utf-8",
     )

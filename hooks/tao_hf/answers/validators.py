@@ -36,8 +36,10 @@ def image_size_problem(image_size: Any, findings: Mapping[str, Any]) -> str | No
     return None
 
 
-def num_labels_problem(num_labels: Any) -> str | None:
-    """Return what is wrong with a number of classes, or `None`."""
+def num_labels_problem(num_labels: Any, findings: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a number of classes, `None` when a model with these findings can have it."""
+    if not findings["num_labels"]:
+        return "num_labels cannot be chosen: the models of this task have no classes." if num_labels else None
     if not isinstance(num_labels, int) or isinstance(num_labels, bool) or not 2 <= num_labels <= MAX_CLASSES:
         return f"num_labels must be a whole number of classes, at least 2, not {one_line(num_labels)}."
     return None

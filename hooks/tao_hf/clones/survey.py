@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,6 @@ from tao_hf.answers.model_name import free_name, model_name_problem
 from tao_hf.clones import backbone_imports, console_scripts, python_lists
 
 __all__ = ["explore", "free_name", "model_name_problem", "render"]
-
-# The TAO models to learn from, by task, best first; the first that the clones hold is the reference.
-_REFERENCES = {
-    "image-classification": ("classification_pyt",),
-    "zero-shot-image-classification": ("clip", "classification_pyt"),
-    "object-detection": ("dino", "rtdetr", "deformable_detr"),
-    "image-segmentation": ("segformer",),
-    "semantic-segmentation": ("segformer",),
-    "instance-segmentation": ("mask2former",),
-    "panoptic-segmentation": ("oneformer",),
-    "zero-shot-object-detection": ("grounding_dino",),
-    "depth-estimation": ("mono_depth", "depth_net"),
-}
 
 # The twelve places to read of a reference model: what it is, the repository, and patterns of which one must
 # match. `{ref}` is the model. A pattern that ends in "#name" wants a file that defines the function `name`.
@@ -68,16 +55,16 @@ _BACKBONES = "nvidia_tao_pytorch/cv/backbone_v2"
 _CONVERTERS = "nvidia_tao_ds/annotations/conversion"
 
 
-def explore(paths: Mapping[str, Path], task_type: str, workdir: Path | None = None) -> dict[str, Any]:
+def explore(paths: Mapping[str, Path], candidates: Sequence[str], workdir: Path | None = None) -> dict[str, Any]:
     """Read what the repositories hold.
 
     Args:
         paths: Where each repository can be read, by name; those that are not there are left out.
-        task_type: The task, such as ``image-classification``.
+        candidates: The TAO models to learn from, best first; the first that the clones hold is the reference.
         workdir: The working directory, to tell its own models from TAO's.
 
     Returns:
-        JSON-like: ``task_type``; ``reference`` with ``model`` (`None` when no candidate is there),
+        JSON-like: ``reference`` with ``model`` (`None` when no candidate is there),
         ``candidates`` and ``locations`` (``title``, ``repo``, ``path`` or `None`); ``backbones`` with
         ``registered``, ``exported`` (names) and ``files``; ``models`` (names by repository);
         ``console_scripts`` (name to target by repository); ``converters`` (`None` without tao-dataservices);
@@ -85,12 +72,10 @@ def explore(paths: Mapping[str, Path], task_type: str, workdir: Path | None = No
     """
     unreadable: list[str] = []
     models = {name: _models(path, name) for name, path in paths.items() if name in _MODEL_FOLDERS}
-    candidates = _REFERENCES.get(task_type, ())
     reference = next((name for name in candidates if name in models.get("tao-pytorch", [])), None) or next(
         (name for name in candidates if any(name in names for names in models.values())), None
     )
     return {
-        "task_type": task_type,
         "reference": {
             "model": reference,
             "candidates": list(candidates),

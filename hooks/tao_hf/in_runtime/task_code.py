@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 from tao_hf.base.paths import TEMPLATE
+from tao_hf.rendering import tasks
 
 
 @cache
@@ -15,22 +18,23 @@ def load(task_type: str, module: str) -> ModuleType | None:
 
     ``outputs`` has
 
-        EXACT_RESIZE: whether pictures are resized to the input size, whatever the model's own recipe is
         LABEL_GAPS: whether id2label may leave out indices, or call several of them "N/A"
-        OUTPUTS: names of the exported tensors, in order
         DYNAMIC_SIZE: whether height and width of the export are to be dynamic where the architecture can do it
         refuse(cls): why a transformers class cannot serve the task, half a sentence, or None
         run(model, images, **kwargs): the exported tensors of a transformers model for images (N, C, H, W)
         difference(expected, got): the largest difference of two such tuples of arrays, and the scale to see it on
-        plan(model, images): what the task's templates need to know of a model, for a network that is the model whole
+        measure(model, images): what the task's templates need to know of a model, for a network that is the model whole
 
     ``synthetic`` and ``comparison`` are described where they are used: `tools.dataset`, `check.crosscheck`.
     """
-    task = task_type.replace("-", "_")
-    file = TEMPLATE / "tasks" / task / "runtime" / f"{module}.py"
-    if not file.is_file():
-        return None
-    spec = importlib.util.spec_from_file_location(f"{task}_{module}", file)
-    loaded = importlib.util.module_from_spec(spec)
+    file = TEMPLATE / "tasks" / tasks.folder(task_type) / "runtime" / f"{module}.py"
+    return load_file(file) if file.is_file() else None
+
+
+def load_file(file: Path) -> ModuleType:
+    """Return a Python file of a task as a module."""
+    name = "_".join(file.relative_to(TEMPLATE).with_suffix("").parts)
+    spec = importlib.util.spec_from_file_location(name, file)
+    loaded = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     spec.loader.exec_module(loaded)
     return loaded

@@ -20,7 +20,9 @@ def render(findings: dict[str, Any], width: int = 80, color: bool = False) -> st
         color: use ANSI colours.
     """
     width = max(_NARROWEST, min(width, _WIDEST))
-    sections = [_model(findings), _input(findings), _labels(findings), _checkpoint(findings), _export(findings)]
+    sections = [_model(findings), _input(findings), _checkpoint(findings), _export(findings)]
+    if findings["num_labels"]:
+        sections.insert(2, _labels(findings))
     notes = [("note", note, "warn") for note in findings.get("notes", [])]
     if findings.get("label_problem"):
         notes.insert(0, ("labels", findings["label_problem"], "warn"))

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from tao_hf.answers import earlier, validators
 from tao_hf.answers import recorded as answers_of
-from tao_hf.answers import validators
 from tao_hf.answers.model_name import free_name, model_name_problem
 from tao_hf.answers.strategy import chosen
 from tao_hf.base import git, lock
@@ -24,7 +24,7 @@ from tao_hf.base.text import one_line
 from tao_hf.clones import branches, sources, survey
 from tao_hf.inspection import findings_table, inspect, proof
 from tao_hf.lifecycle import checks
-from tao_hf.rendering import template_vars
+from tao_hf.rendering import tasks, template_vars
 from tao_hf.runtime import engine, host, host_check, images
 from tao_hf.workdir import ledger, records, staging
 
@@ -56,7 +56,13 @@ def _values(choices: Any) -> list[str]:
 
 def task_types() -> list[str]:
     """Return the task types this version of the template can generate."""
-    return template_vars.task_types(TEMPLATE)
+    return list(tasks.task_types(TEMPLATE))
+
+
+def has_classes(task_type: str) -> bool:
+    """Tell whether models of a task have a list of classes."""
+    about = tasks.task(TEMPLATE, task_type)
+    return about is not None and about["classes"]
 
 
 def welcome(conf: Mapping[str, Any]) -> str:
@@ -248,7 +254,7 @@ def inspect_model(hf_model_id: str, containers: Mapping[str, Any], keep_scratch:
             f"{one_line(hf_model_id)} is an {findings['task_type']} model; this version of the template generates "
             f"{', '.join(task_types())}. Choose a model of such a task."
         )
-    if _labels_broken(findings["labels"]):
+    if has_classes(findings["task_type"]) and _labels_broken(findings["labels"]):
         raise UserError(
             f"The label names of {one_line(hf_model_id)} cannot be used: {findings['label_problem']}; correct id2label "
             "in the config.json of a local copy."
@@ -269,7 +275,7 @@ def _places(workdir: Path, repos: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 @cache
 def _explore_once(paths: tuple[tuple[str, Path], ...], task_type: str, workdir: Path) -> dict[str, Any]:
     """Read the repositories once per run: the prompt checks a model name after every key."""
-    return survey.explore(dict(paths), task_type, workdir)
+    return survey.explore(dict(paths), tasks.task(TEMPLATE, task_type)["reference"], workdir)
 
 
 def _still_the_same(path: Path, recorded: Mapping[str, Any] | None) -> bool:
@@ -331,7 +337,7 @@ def _prove_once(
     """Prove once per run: Copier asks for the default of a question many times."""
     repos = _places(workdir, workspace["repos"])
     registered = _explored(workdir, workspace["repos"], findings["task_type"])["backbones"]["files"]
-    about = template_vars.task(TEMPLATE, findings["task_type"])
+    about = tasks.task(TEMPLATE, findings["task_type"])
     proofs = proof.prove(findings, about, repos, sorted(registered), strategy, runtime_kind, keep_scratch)
     if workspace["repos"]["tao-pytorch"]["source"] == "embedded":
         proofs = {**proofs, "against": "no clone of tao-pytorch is in the working directory"}
@@ -370,7 +376,7 @@ def _model_name_problem(
 def problem_when_asked(question: str, conf: Mapping[str, Any], *given: Any) -> str:
     """Return what is wrong with an answer typed at the prompt, or an empty string.
 
-    Answers given with ``--data`` or taken with ``--defaults`` are checked by `preflight` instead: Copier shows an
+    Answers given with ``--data`` or taken with ``--defaults`` are checked by `check_all` instead: Copier shows an
     invalid one of those as a traceback.
     """
     if conf["defaults"] or question in conf["data"]:
@@ -407,8 +413,8 @@ def _disk_problem(workdir: Path) -> str | None:
     return None
 
 
-def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Check all answers and the working directory before anything is written.
+def check_all(updating: bool, conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all answers and the working directory before anything is written; an update has done so already.
 
     Returns:
         The name of the strategy that was settled on.
@@ -416,12 +422,14 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     Raises:
         UserError: For the first thing that is wrong.
     """
+    if updating:
+        return {"strategy": chosen(answers["proofs"], answers["strategy"])}
     workdir = Path(str(conf["dst_path"])).absolute()
     problem = (
         _model_name_problem(answers["model_name"], answers["workspace"], answers["findings"], workdir)
         or _task_problem(answers["task_type"], answers["findings"])
         or validators.image_size_problem(answers["image_size"], answers["findings"])
-        or validators.num_labels_problem(answers["num_labels"])
+        or validators.num_labels_problem(answers["num_labels"], answers["findings"])
         or validators.backbone_problem(
             answers["strategy"], answers["image_size"], answers["findings"], answers["proofs"]
         )
@@ -450,13 +458,14 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
 
 
 def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers to write down; a template that lies in a folder is found from everywhere then."""
+    """Return the answers to write down, in the present form; a template in a folder is found from everywhere then."""
     source = Path(str(answers["_src_path"]))
-    return {**answers, "_src_path": str(source.absolute())} if source.is_dir() else dict(answers)
+    answers = earlier.brought_up(answers)
+    return {**answers, "_src_path": str(source.absolute())} if source.is_dir() else answers
 
 
 FUNCTIONS = (
-    recorded, task_types, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
+    recorded, task_types, has_classes, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
     image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, prove_backbones, suggest_name,
-    default_branch, problem_when_asked, preflight,
+    default_branch, problem_when_asked, check_all,
 )  # fmt: skip

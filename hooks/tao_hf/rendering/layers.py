@@ -2,11 +2,13 @@
 
 A layer is a folder of templates: what every model gets, what its network adds, what the way to its backbone adds, what
 its task adds. A later layer's template takes the place of an earlier one's of the same path, and may extend it.
+
+Copier asks for the names that templates use with every text that it renders: the folders are read once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +36,7 @@ class File(NamedTuple):
     package: str
 
 
+@cache
 def layers_of(root: Path, network: str, strategy: str, task: str) -> tuple[str, ...]:
     """Return the layers of a model, relative to the template's root, the earliest first.
 
@@ -47,8 +50,9 @@ def layers_of(root: Path, network: str, strategy: str, task: str) -> tuple[str, 
     return tuple(layer for layer in layers if (root / layer).is_dir())
 
 
+@cache
 def files(
-    root: Path, layers: tuple[str, ...], model_name: str, left_out: Collection[str] = frozenset()
+    root: Path, layers: tuple[str, ...], model_name: str, left_out: frozenset[str] = frozenset()
 ) -> tuple[File, ...]:
     """Return the files of a model, sorted by path.
 
@@ -75,10 +79,7 @@ def source(root: Path, layers: tuple[str, ...], path: str) -> str:
 
 @cache
 def _merged(root: Path, layers: tuple[str, ...]) -> Mapping[str, File]:
-    """Return the files of a model by path, with the placeholder for its name.
-
-    Copier asks for the names of templates with every text that it renders; the folders are read once.
-    """
+    """Return the files of a model by path, with the placeholder for its name."""
     found: dict[str, File] = {}
     for layer in layers:
         found.update(files_of_layer(root, layer))

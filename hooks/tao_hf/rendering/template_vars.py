@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tao_hf.answers import earlier
 from tao_hf.answers.strategy import chosen
 from tao_hf.answers.validators import height_and_width
 from tao_hf.base.errors import UserError
-from tao_hf.rendering import layers
+from tao_hf.rendering import layers, network, tasks
 from tao_hf.rendering.literals import in_order, pascal_case
 
 # What the tests of a model must know of its task.
 _OF_TASK = ("network", "rows_per_image", "data_files", "data_settings", "shared_settings")
+# What models without classes do not have.
+_OF_CLASSES = (
+    "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/labels.py",
+    "tao-deploy/nvidia_tao_deploy/cv/{{model_name}}/utils/labels.py",
+)
 NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "proofs", "branch_name")
-
-
-def task_room(task_type: str) -> str:
-    """Return the folder in ``tasks/`` of a task type: ``image-classification`` gives ``image_classification``."""
-    return task_type.replace("-", "_")
-
-
-def task_types(root: Path) -> list[str]:
-    """Return the task types that this template has a room for."""
-    return sorted(path.parent.name.replace("_", "-") for path in (root / "tasks").glob("*/task.yml"))
 
 
 def adapt_preprocess(
@@ -80,27 +73,36 @@ def backbone_widths(model_name: str, backbone: Mapping[str, Any]) -> dict[str, i
     return {**widths, model_name: backbone["feature_dim"]}
 
 
-@cache
-def task(root: Path, task_type: str) -> dict[str, Any] | None:
-    """Return what ``task.yml`` of a task type's room says, `None` when there is no such room."""
-    file = root / "tasks" / task_room(task_type) / "task.yml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
-
-
 def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, ...]:
     """Return the files that a model of a task can have, relative to the working directory, however it is made."""
-    about = task(root, task_type)
+    about = tasks.task(root, task_type)
     found = set()
     for strategy in about["strategies"]:
-        stack = layers.layers_of(root, about["network"], strategy, task_room(task_type))
+        stack = layers.layers_of(root, about["network"], strategy, tasks.folder(task_type))
         found.update(file.path for file in layers.files(root, stack, model_name))
     return tuple(sorted(found))
 
 
-def _left_out(about: Mapping[str, Any], plan: Mapping[str, Any]) -> frozenset[str]:
-    """Return the files that a task generates for other models only: what is known of this one says otherwise."""
+def _left_out(about: Mapping[str, Any], measured: Mapping[str, Any]) -> frozenset[str]:
+    """Return the files that are generated for other models only: what is known of this one says otherwise."""
     conditions = about.get("only_if", {}).items()
-    return frozenset(path for path, wanted in conditions if any(plan[name] != value for name, value in wanted.items()))
+    others = [path for path, wanted in conditions if any(measured[name] != value for name, value in wanted.items())]
+    return frozenset([*others, *(() if about["classes"] else _OF_CLASSES)])
+
+
+def _backbone(strategy: str, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what templates call ``backbone``; see `network.backbone`.
+
+    Raises:
+        UserError: The families of this version of the template refuse what an earlier one took.
+    """
+    try:
+        return network.backbone(strategy, measured)
+    except network.NotCovered as reason:
+        raise UserError(
+            f"This version of the template does not make the backbone with strategy={strategy}: {reason}. Run copier "
+            "copy once with the same hf_model_id and model_name, which proves another way; it merges like an update."
+        ) from reason
 
 
 def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,29 +111,33 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         root: Folder of the template.
         answers: Copier's render context.
+
+    Raises:
+        UserError: This version of the template does not cover the model's network any more.
     """
     if any(answers.get(name) is None for name in NEEDED):
         return {}
+    answers = earlier.brought_up(answers)
     findings = answers["findings"]
     model_name = answers["model_name"]
-    about = task(root, answers["task_type"])
+    about = tasks.task(root, answers["task_type"])
     if about is None or answers["task_type"] != answers["findings"]["task_type"]:
         return {}  # an answer still to be refused
     try:
         strategy = chosen(answers["proofs"], answers["strategy"])
     except UserError:
         return {}  # an answer still to be refused
-    plan = answers["proofs"]["plans"][strategy]
+    measured = answers["proofs"]["measured"][strategy]
     try:
         height, width = height_and_width(answers["image_size"])
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
-    stack = layers.layers_of(root, about["network"], strategy, task_room(answers["task_type"]))
-    files = layers.files(root, stack, model_name, _left_out(about, plan))
+    stack = layers.layers_of(root, about["network"], strategy, tasks.folder(answers["task_type"]))
+    files = layers.files(root, stack, model_name, _left_out(about, measured))
     names = {
         "task": about,
         "files": files,
-        "plan": plan,
+        "measured": measured,
         "class_name": pascal_case(model_name),
         "height": height,
         "width": width,
@@ -144,18 +150,19 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "engine_builder": about["engine_builder"],
         "optim": about["optim"],
-        "exporter": plan["onnx"]["exporter"],
-        "opset": plan["onnx"]["opset"],
-        "onnx_inputs": about["onnx_inputs"],
+        "exporter": measured["onnx"]["exporter"],
+        "opset": measured["onnx"]["opset"],
+        "onnx_inputs": [entry["name"] for entry in about["inputs"]],
         "onnx_outputs": about["onnx_outputs"],
     }
     registered = {"module": None, "names": []}
     if about["network"] == "backbone":
-        widths = backbone_widths(model_name, plan)
+        backbone = _backbone(strategy, measured)
+        widths = backbone_widths(model_name, backbone)
         registered = {"module": backbone_module(model_name), "names": list(widths)}
         names |= {
-            "backbone": plan,
-            "feature_dim": plan["feature_dim"],
+            "backbone": backbone,
+            "feature_dim": backbone["feature_dim"],
             "backbone_type": model_name,
             "backbone_widths": widths,
             "backbone_module": registered["module"],

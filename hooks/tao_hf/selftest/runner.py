@@ -57,7 +57,7 @@ def run_tests(
     check_settings(overrides, info["data_settings"])
     data = Path(data).resolve() if data else None
     if data:
-        check_data(data, info["data_files"])
+        check_data(data, info["data_files"], bool(info["num_labels"]))
     own = runtime is None
     runtime = runtime or get_runtime(records.runtime_kind(workdir), workdir)
     job = Job(workdir, info, runtime, data, tuple(overrides))

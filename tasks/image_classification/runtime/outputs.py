@@ -1,4 +1,4 @@
-"""The outputs of an image classifier: logits, one row for each image; see `probe_room`."""
+"""The outputs of an image classifier: logits, one row for each image; see `task_code`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy
 
-EXACT_RESIZE = False
 LABEL_GAPS = False
-OUTPUTS = ("output",)
 DYNAMIC_SIZE = False
 
 

@@ -1,4 +1,4 @@
-"""The outputs of a semantic segmenter: logits at the resolution of the pictures; see `probe_room`."""
+"""The outputs of a semantic segmenter: logits at the resolution of the pictures; see `task_code`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy
 
-EXACT_RESIZE = True
 LABEL_GAPS = True
-OUTPUTS = ("output",)
 DYNAMIC_SIZE = True
 _IGNORE = ("semantic_loss_ignore_index", "loss_ignore_index")
 _NO_CLASS = 65535  # a label that a loss must ignore, for no model has that many classes
@@ -40,7 +38,7 @@ def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, 
     return float(numpy.abs(got[0] - expected[0]).max()), float(numpy.abs(expected[0]).max())
 
 
-def plan(model: Any, images: Any) -> dict[str, Any]:
+def measure(model: Any, images: Any) -> dict[str, Any]:
     """Return what the templates need to know of a Hugging Face segmenter.
 
     Args:

@@ -1,4 +1,4 @@
-"""The outputs of an object detector: for each query a row of logits and a box; see `probe_room`.
+"""The outputs of an object detector: for each query a row of logits and a box; see `task_code`.
 
 Detectors with two stages take the best of many proposals as their queries. Two proposals of nearly the same score can
 change places after an export or in half precision, and with them their predictions. So predictions are compared as
@@ -12,9 +12,7 @@ from typing import Any
 import numpy
 import torch
 
-EXACT_RESIZE = True
 LABEL_GAPS = True
-OUTPUTS = ("pred_logits", "pred_boxes")
 DYNAMIC_SIZE = False
 _QUADRILATERAL = 10  # numbers
 _ORDER = "reading_order"
@@ -98,7 +96,7 @@ def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, 
     return worst, 1.0
 
 
-def plan(model: Any, images: Any) -> dict[str, Any]:
+def measure(model: Any, images: Any) -> dict[str, Any]:
     """Return what the templates need to know of a detector.
 
     Returns:

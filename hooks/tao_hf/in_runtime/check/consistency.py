@@ -479,6 +479,7 @@ ITEMS: tuple[Callable[[Tree], Iterator[str]], ...] = (
     dynamic_batch,
 )
 OF_BACKBONES = (head_in_channels, backbone_registered)  # mean nothing where the network is a Hugging Face model whole
+OF_CLASSES = (classes_file,)  # mean nothing where the task has none
 
 
 def check(root: Path, model: str) -> list[Finding]:
@@ -493,6 +494,8 @@ def check(root: Path, model: str) -> list[Finding]:
     findings = []
     for item in ITEMS:
         if item in OF_BACKBONES and info["network"] != "backbone":
+            continue
+        if item in OF_CLASSES and not info["num_labels"]:
             continue
         problems: list[str] = []
         try:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tao_hf.in_runtime.probe.common import clean, first_line, set_classes
@@ -42,7 +42,7 @@ def not_checked(why: str) -> dict[str, Any]:
 
 
 def check(
-    cls: Any, config: Any, size: list[int], channels: int, patch: int | None, room: Any
+    cls: Any, config: Any, size: list[int], channels: int, patch: int | None, outputs: Any, names: Sequence[str]
 ) -> dict[str, Any]:
     """Export a small twin of the model and compare it with ONNX Runtime on a batch of another size.
 
@@ -52,7 +52,8 @@ def check(
         size: [height, width] of the input.
         channels: channels of the input.
         patch: side of a patch, to tell beforehand when attention would not fit in memory.
-        room: what the task says of the outputs; see `probe_room`.
+        outputs: how the task reads and compares the outputs; see `task_code`.
+        names: names of the exported tensors, in order.
 
     Returns:
         The `onnx` entry of the findings: the first exporter that works, or the last error.
@@ -71,7 +72,7 @@ def check(
                 count = sum(parameter.numel() for parameter in cls(candidate).parameters())
             if count > _MAX_PARAMETERS:
                 return not_checked("not tried: the architecture is too large for this machine's memory")
-            model = TaskOutputs(cls(candidate).eval(), room)
+            model = TaskOutputs(cls(candidate).eval(), outputs)
         except Exception as error:
             problem = problem or f"the model cannot be built: {first_line(error)}"
             continue
@@ -81,13 +82,13 @@ def check(
             with torch.no_grad():
                 enliven(model, probe)
                 model(probe)
-            return try_exporters(model, example, probe, room)
+            return try_exporters(model, example, probe, outputs, names)
         except Exception as error:
             problem = f"the model does not run on {size[0]}x{size[1]} pixels: {first_line(error)}"
     return not_checked(problem)
 
 
-def try_exporters(model: Any, example: Any, probe: Any, room: Any) -> dict[str, Any]:
+def try_exporters(model: Any, example: Any, probe: Any, outputs: Any, names: Sequence[str]) -> dict[str, Any]:
     """Export a module with one exporter after the other until ONNX Runtime agrees with it.
 
     Where the task wants height and width dynamic, that is tried first with each exporter, and only then without.
@@ -96,17 +97,18 @@ def try_exporters(model: Any, example: Any, probe: Any, room: Any) -> dict[str, 
         model: maps images to the task's tensors.
         example: images (1, C, H, W) to trace with.
         probe: two images to compare on.
-        room: what the task says of the outputs; see `probe_room`.
+        outputs: how the task reads and compares the outputs; see `task_code`.
+        names: names of the exported tensors, in order.
 
     Returns:
         The `onnx` entry of the findings.
     """
     result = not_checked("not tried")
-    for dynamic_size in (True, False) if room.DYNAMIC_SIZE else (False,):
+    for dynamic_size in (True, False) if outputs.DYNAMIC_SIZE else (False,):
         for exporter, opset in _ATTEMPTS:
             try:
                 with _silence():
-                    difference = _agreement(model, exporter, opset, example, probe, room, dynamic_size)
+                    difference = _agreement(model, exporter, opset, example, probe, outputs, names, dynamic_size)
                 return {
                     "ok": True,
                     "exporter": exporter,
@@ -171,7 +173,7 @@ def _shorten(holder: Any) -> None:
             setattr(holder, name, _KEPT_LAYERS)
 
 
-def TaskOutputs(model: Any, room: Any) -> Any:  # noqa: N802 - makes an instance of a class that needs torch
+def TaskOutputs(model: Any, outputs: Any) -> Any:  # noqa: N802 - makes an instance of a class that needs torch
     """Return a module that maps images (N, C, H, W) to the tensors that a task exports."""
     import torch
 
@@ -181,7 +183,7 @@ def TaskOutputs(model: Any, room: Any) -> Any:  # noqa: N802 - makes an instance
             self.model = model
 
         def forward(self, x):
-            tensors = room.run(self.model, x)
+            tensors = outputs.run(self.model, x)
             return tensors if len(tensors) > 1 else tensors[0]
 
     return Outputs().eval()
@@ -193,7 +195,14 @@ def as_arrays(outputs: Any) -> tuple[Any, ...]:
 
 
 def _agreement(
-    model: Any, exporter: str, opset: int, example: Any, probe: Any, room: Any, dynamic_size: bool
+    model: Any,
+    exporter: str,
+    opset: int,
+    example: Any,
+    probe: Any,
+    outputs: Any,
+    names: Sequence[str],
+    dynamic_size: bool,
 ) -> float:
     """Export, check, run on `probe`; return the largest absolute difference from what the model gives.
 
@@ -207,7 +216,7 @@ def _agreement(
     axes = {0: "batch", **({2: "height", 3: "width"} if dynamic_size else {})}
     with tempfile.TemporaryDirectory(prefix="tao-hf-onnx-") as folder:
         file = os.path.join(folder, "model.onnx")
-        common = {"input_names": ["input"], "output_names": list(room.OUTPUTS), "opset_version": opset}
+        common = {"input_names": ["input"], "output_names": list(names), "opset_version": opset}
         with torch.no_grad():
             if exporter == "torchscript":
                 torch.onnx.export(
@@ -216,7 +225,7 @@ def _agreement(
                     file,
                     dynamo=False,
                     dynamic_axes={name: axes if name == "input" or dynamic_size else {0: "batch"}
-                                  for name in ("input", *room.OUTPUTS)},
+                                  for name in ("input", *names)},
                     **common,
                 )
             else:
@@ -246,7 +255,7 @@ def _agreement(
             if [array.shape for array in got] != [array.shape for array in wanted]:
                 shapes = [[list(array.shape) for array in arrays] for arrays in (got, wanted)]
                 raise RuntimeError(f"the exported model gives {shapes[0]} instead of {shapes[1]}")
-            difference, scale = room.difference(wanted, got)
+            difference, scale = outputs.difference(wanted, got)
             if not difference <= _ABSOLUTE + _RELATIVE * scale:
                 raise RuntimeError(f"ONNX Runtime differs from PyTorch by {difference:.3g}")
             worst = max(worst, difference)

@@ -27,6 +27,7 @@ os.environ.update(
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 
+from tao_hf.base.paths import TEMPLATE  # noqa: E402
 from tao_hf.in_runtime import task_code  # noqa: E402
 from tao_hf.in_runtime.probe import config as facts  # noqa: E402
 from tao_hf.in_runtime.probe import model as anatomy  # noqa: E402
@@ -34,6 +35,7 @@ from tao_hf.in_runtime.probe import onnx_check, preprocess, task, timm_models  #
 from tao_hf.in_runtime.probe.checkpoint import byte_count, element_count  # noqa: E402
 from tao_hf.in_runtime.probe.common import ProbeError, clean  # noqa: E402
 from tao_hf.in_runtime.probe.source import Source, from_directory, from_hub  # noqa: E402
+from tao_hf.rendering import tasks  # noqa: E402
 
 FAILED = 3
 
@@ -76,15 +78,15 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     configured = source.size or facts.image_size(config)
     _say("loading transformers")
     task.check_native(config)
-    tag = source.pipeline_tag or task.tag_of(config)
-    task.check_tag(tag)
-    cls = task.model_class(tag, config)
-    task.check_class(tag, cls)
-    room = task_code.load(tag, "outputs")
+    task_type, cls = task.find(source.pipeline_tag, config)
+    about = tasks.task(TEMPLATE, task_type)
+    outputs = task_code.load(task_type, "outputs")
     wraps_timm = config.get("model_type") == timm_models.MODEL_TYPE
     built = timm_models.build(config) if wraps_timm else facts.build(source.folder)
-    classes = int(getattr(built, "num_labels", 0) or 0)
-    names, label_problem, notes = facts.labels(config, built, classes, bool(room and room.LABEL_GAPS))
+    classes, names, label_problem, notes = 0, [], None, []
+    if about is None or about["classes"]:
+        classes = int(getattr(built, "num_labels", 0) or 0)
+        names, label_problem, notes = facts.labels(config, built, classes, bool(outputs and outputs.LABEL_GAPS))
     if names:
         classes = len(names)
         built = anatomy.with_classes(built, classes)
@@ -92,12 +94,13 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     _say("building the model without weights")
     network = anatomy.on_meta(cls, built)
     head, width = anatomy.find_head(cls, built, network, classes)
-    if tag == "image-classification" and width is None:
+    if about and about["network"] == "backbone" and width is None:
         raise ProbeError("rejected_task", f"{cls.__name__} has no classifier whose size follows the number of classes.")
     channels = anatomy.input_channels(network) or facts.channels(config) or 3
 
     _say("measuring the preprocessing")
-    recipe, size, more, difference = preprocess.read(source, configured, channels, bool(room and room.EXACT_RESIZE))
+    exact = about is not None and about["resize"] == "exact"
+    recipe, size, more, difference = preprocess.read(source, configured, channels, exact)
     notes += more
     size = _accepted_size(network, size, configured, channels, recipe, notes)
     if wraps_timm:
@@ -107,17 +110,17 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     _say("checking the ONNX export")
     patch = timm_models.patch_size(network) if wraps_timm else facts.patch_size(built)
     onnx = (
-        onnx_check.check(cls, built, size, channels, patch, room)
-        if room
-        else onnx_check.not_checked(f"the export check does not cover {tag} yet")
+        onnx_check.check(cls, built, size, channels, patch, outputs, about["onnx_outputs"])
+        if outputs
+        else onnx_check.not_checked(f"the export check does not cover {task_type} yet")
     )
     findings = {
         "schema": 1,
         "hf_model_id": model,
         "source": kind,
         "revision": source.revision,
-        "pipeline_tag": tag,
-        "task_type": tag,
+        "pipeline_tag": source.pipeline_tag or task_type,
+        "task_type": task_type,
         "library": source.library,
         "architectures": task.architectures_of(config),
         "model_type": built.model_type,

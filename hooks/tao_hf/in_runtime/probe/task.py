@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
+from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime import task_code
 from tao_hf.in_runtime.probe.common import ProbeError, clean
+from tao_hf.rendering import tasks
 
-# Hub pipeline tag -> stems of transformers' MODEL_FOR_<stem>_MAPPING_NAMES whose classes serve it.
-ACCEPTED = {
-    "image-classification": ("IMAGE_CLASSIFICATION",),
-    "object-detection": ("OBJECT_DETECTION",),
-    "instance-segmentation": ("INSTANCE_SEGMENTATION", "UNIVERSAL_SEGMENTATION"),
-    "panoptic-segmentation": ("UNIVERSAL_SEGMENTATION",),
-    "image-segmentation": (
-        "SEMANTIC_SEGMENTATION",
-        "UNIVERSAL_SEGMENTATION",
-        "IMAGE_SEGMENTATION",
-        "INSTANCE_SEGMENTATION",
-    ),
-    "depth-estimation": ("DEPTH_ESTIMATION",),
-    "keypoint-detection": ("KEYPOINT_DETECTION", "POSE_ESTIMATION"),
-    "zero-shot-object-detection": ("ZERO_SHOT_OBJECT_DETECTION",),
-    "zero-shot-image-classification": ("ZERO_SHOT_IMAGE_CLASSIFICATION",),
-}
-# For a directory without a tag: in which order a class name is looked up.
-_LOOKUP = (
-    ("IMAGE_CLASSIFICATION", "image-classification"),
-    ("ZERO_SHOT_OBJECT_DETECTION", "zero-shot-object-detection"),
-    ("OBJECT_DETECTION", "object-detection"),
-    ("SEMANTIC_SEGMENTATION", "image-segmentation"),
-    ("UNIVERSAL_SEGMENTATION", "image-segmentation"),
-    ("INSTANCE_SEGMENTATION", "instance-segmentation"),
-    ("IMAGE_SEGMENTATION", "image-segmentation"),
-    ("DEPTH_ESTIMATION", "depth-estimation"),
-    ("KEYPOINT_DETECTION", "keypoint-detection"),
-    ("POSE_ESTIMATION", "keypoint-detection"),
-    ("ZERO_SHOT_IMAGE_CLASSIFICATION", "zero-shot-image-classification"),
-)
 _FAMILIES = (
     (r"audio|speech|voice|sound", "an audio model"),
     (
@@ -67,13 +39,37 @@ _STEM_FAMILIES = (
 )
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A vision task.
+
+    Attributes:
+        name: its task type; of a task that this template does not have, its tag on the Hub.
+        tags: what the Hub calls it.
+        mappings: stems of transformers' MODEL_FOR_<stem>_MAPPING_NAMES whose classes serve it.
+    """
+
+    name: str
+    tags: tuple[str, ...]
+    mappings: tuple[str, ...]
+
+
+def kinds() -> list[Kind]:
+    """Return the vision tasks there are: first those that this template has."""
+    found = []
+    for name in tasks.task_types(TEMPLATE):
+        about = tasks.task(TEMPLATE, name)
+        found.append(Kind(name, tuple(about["hub_tags"]), tuple(about["auto_models"])))
+    return found + [Kind(tag, (tag,), tuple(names)) for tag, names in tasks.other_tasks(TEMPLATE).items()]
+
+
 def check_tag(tag: str | None) -> None:
     """Refuse a pipeline tag that TAO has no computer-vision task for; None passes (it is found out later).
 
     Raises:
         ProbeError: kind rejected_task, naming the family of the tag.
     """
-    if tag is None or tag in ACCEPTED:
+    if tag is None or any(tag in kind.tags for kind in kinds()):
         return
     if tag == "image-feature-extraction":
         family = "a backbone without a task head"
@@ -82,8 +78,35 @@ def check_tag(tag: str | None) -> None:
     raise _rejected(f"its task, {clean(tag, 60)}, says it is {family}")
 
 
-def tag_of(config: dict[str, Any]) -> str:
-    """Return the pipeline tag of a model that has none, from its `architectures`.
+def find(tag: str | None, config: dict[str, Any]) -> tuple[str, Any]:
+    """Return the task that a model is for, and the transformers class that builds it; never one from remote code.
+
+    One tag may mean several tasks: the first that does not refuse the class is the model's.
+
+    Args:
+        tag: the pipeline tag; None where there is none, and `architectures` tells the task.
+        config: config.json.
+
+    Raises:
+        ProbeError: rejected_task or bad_config.
+    """
+    check_tag(tag)
+    candidates = [kind for kind in kinds() if tag in kind.tags] if tag else _by_architecture(config)
+    refusal = None
+    for kind in candidates:
+        cls = _class(kind, config)
+        outputs = task_code.load(kind.name, "outputs")
+        why = outputs.refuse(cls) if outputs and cls else None
+        if cls and not why:
+            return kind.name, cls
+        refusal = refusal or why
+    raise _rejected(
+        refusal or f"transformers has no {candidates[0].name} class for {clean(config.get('model_type'), 60)}"
+    )
+
+
+def _by_architecture(config: dict[str, Any]) -> list[Kind]:
+    """Return the tasks of a model that has no tag, from its `architectures`; there is at least one.
 
     Raises:
         ProbeError: rejected_task or bad_config.
@@ -97,9 +120,11 @@ def tag_of(config: dict[str, Any]) -> str:
             "save_pretrained.",
         )
     wanted = architectures[0]
-    for stem, tag in _LOOKUP:
-        if wanted in names.get(stem, _Names({})).values_flat:
-            return tag
+    found = [
+        kind for kind in kinds() if any(stem in names and wanted in names[stem].values_flat for stem in kind.mappings)
+    ]
+    if found:
+        return found
     for stem, known in names.items():
         if wanted in known.values_flat:
             family = next((words for pattern, words in _STEM_FAMILIES if re.search(pattern, stem)), None)
@@ -115,35 +140,16 @@ def tag_of(config: dict[str, Any]) -> str:
     )
 
 
-def model_class(tag: str, config: dict[str, Any]) -> Any:
-    """Return the transformers class that builds this model for the task; never one from remote code.
-
-    Raises:
-        ProbeError: rejected_task, when the architecture has no class for the task.
-    """
+def _class(kind: Kind, config: dict[str, Any]) -> Any:
+    """Return the transformers class that builds a model for a task, None where its architecture has none."""
     import transformers
 
-    architectures = architectures_of(config)
     names = _names()
-    choices: list[str] = []
-    for stem in ACCEPTED[tag]:
-        choices += names.get(stem, _Names({})).get(str(config.get("model_type")))
-    chosen = next((name for name in architectures if name in choices), choices[0] if choices else None)
-    if chosen is None:
-        raise _rejected(f"transformers has no {tag} class for {clean(config.get('model_type'), 60)}")
-    return getattr(transformers, chosen)
-
-
-def check_class(tag: str, cls: Any) -> None:
-    """Refuse a class that transformers maps to a task that it does not serve.
-
-    Raises:
-        ProbeError: kind rejected_task.
-    """
-    room = task_code.load(tag, "outputs")
-    why = room and room.refuse(cls)
-    if why:
-        raise _rejected(why)
+    choices = [
+        name for stem in kind.mappings if stem in names for name in names[stem].get(str(config.get("model_type")))
+    ]
+    chosen = next((name for name in architectures_of(config) if name in choices), choices[0] if choices else None)
+    return chosen and getattr(transformers, chosen)
 
 
 def check_native(config: dict[str, Any]) -> None:
@@ -197,7 +203,8 @@ def _names() -> dict[str, _Names]:
 
 
 def _rejected(why: str) -> ProbeError:
-    return ProbeError("rejected_task", f"This model cannot become a TAO model: {why}; TAO takes {', '.join(ACCEPTED)}.")
+    names = ", ".join(kind.name for kind in kinds())
+    return ProbeError("rejected_task", f"This model cannot become a TAO model: {why}; TAO takes {names}.")
 
 
 def _remote_code(config: dict[str, Any]) -> ProbeError:

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime import task_code
 from tao_hf.in_runtime.probe.common import first_line, set_classes
 from tao_hf.in_runtime.probe.onnx_check import enliven
 from tao_hf.in_runtime.prove.verdict import BATCH, FellThrough
+from tao_hf.rendering import tasks
 
 CLASSES = 7  # of a network that is proven with random weights
 
@@ -25,7 +27,8 @@ class Subject:
         findings: the findings of the inspection.
         config: transformers' configuration of it.
         model: the model, in eval mode.
-        room: what the task says of the outputs; see `task_code`.
+        about: what the task says of itself; see `tasks`.
+        task_outputs: how the task reads and compares the outputs; see `task_code`.
         size: its own [height, width] in pixels.
         other_size: another one that it takes, or None.
         interpolates: it must be told to interpolate its position embeddings.
@@ -45,7 +48,8 @@ class Subject:
         import transformers
 
         self.findings = findings
-        self.room = task_code.load(findings["task_type"], "outputs")
+        self.about = tasks.task(TEMPLATE, findings["task_type"])
+        self.task_outputs = task_code.load(findings["task_type"], "outputs")
         self.size = list(findings["image_size"])
         self.config = _config(findings, None if weights else CLASSES)
         cls = getattr(transformers, findings["model_class"])
@@ -83,7 +87,7 @@ class Subject:
             kwargs["interpolate_pos_encoding"] = True
         if self.findings["preprocess"].get("channel_order") == "BGR":
             images = images.flip(1)
-        return self.room.run(model or self.model, images, **kwargs)
+        return self.task_outputs.run(model or self.model, images, **kwargs)
 
     def outputs(self, size: list[int]) -> tuple[Any, ...]:
         """Return the task's tensors for the images of a size."""
@@ -134,8 +138,9 @@ def _config(findings: dict[str, Any], classes: int | None) -> Any:
 
     fields = {key: value for key, value in findings["config"].items() if key != "model_type"}
     config = AutoConfig.for_model(findings["model_type"], **fields)
-    config.num_labels = findings["num_labels"]
-    set_classes(config, classes or findings["num_labels"])
+    if findings["num_labels"]:  # else the task has no classes
+        config.num_labels = findings["num_labels"]
+        set_classes(config, classes or findings["num_labels"])
     config.architectures = [findings["model_class"]]
     return config
 

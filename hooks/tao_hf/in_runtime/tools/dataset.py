@@ -3,8 +3,8 @@
     python -m tao_hf.in_runtime.tools.dataset TASK FOLDER --classes 4 --height 48 --width 48 --channels 3
 
 The task's module ``synthetic`` writes the dataset: ``write_dataset(folder, classes, height, width, channels)`` returns
-the class names. FOLDER gets classes.txt (line order is class index) and pictures in train/, val/
-and test/, the same on every run.
+the class names, none when `classes` is 0 for a task without them. FOLDER gets classes.txt (line order is class index)
+where there are classes, and pictures in train/, val/ and test/, the same on every run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
     synthetic = task_code.load(args.task, "synthetic")
     names = synthetic.write_dataset(args.folder, args.classes, args.height, args.width, args.channels)
-    print(f"wrote pictures of {len(names)} classes to {args.folder}")
+    print(f"wrote pictures{f' of {len(names)} classes' if names else ''} to {args.folder}")
 
 
 if __name__ == "__main__":

@@ -32,13 +32,25 @@ def check_settings(settings: Sequence[str], data_settings: Collection[str]) -> N
             raise UserError(f"{key} is decided by the test run itself (--data names a dataset)")
 
 
-def check_data(data: Path, files: Sequence[str]) -> list[str]:
+def check_data(data: Path, files: Sequence[str], has_classes: bool) -> list[str]:
     """Return the class names of a dataset folder; raise UserError when it is not laid out as its task wants it.
 
     Args:
         data: the folder.
         files: what must be there besides classes.txt and the folders of images.
+        has_classes: whether the task has classes, which classes.txt names.
     """
+    names = _class_names(data) if has_classes else []
+    for split in ("train", "val", "test"):
+        if not (data / split).is_dir():
+            raise UserError(f"{data} has no folder {split}/ (with images)")
+    for name in files:
+        if not (data / name).exists():
+            raise UserError(f"{data} has no {name}, which is part of a dataset for this task (see README.md)")
+    return names
+
+
+def _class_names(data: Path) -> list[str]:
     try:
         text = (data / "classes.txt").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -46,12 +58,6 @@ def check_data(data: Path, files: Sequence[str]) -> list[str]:
     names = [line for line in text.splitlines() if line.strip()]
     if len(names) < 2:
         raise UserError(f"{data / 'classes.txt'} must name at least two classes, one per line")
-    for split in ("train", "val", "test"):
-        if not (data / split).is_dir():
-            raise UserError(f"{data} has no folder {split}/ (with images)")
-    for name in files:
-        if not (data / name).exists():
-            raise UserError(f"{data} has no {name}, which is part of a dataset for this task (see README.md)")
     return names
 
 

@@ -37,9 +37,11 @@ def _filled(value: Any, data: str) -> Any:
 
 
 def _values(job: Job, classes: int) -> dict[str, dict[str, object]]:
-    """Return what this run sets in each of SPECS."""
+    """Return what this run sets in each of SPECS; `classes` is 0 for a task without them."""
     data = job.runtime.path(job.dataset)
-    common: dict[str, object] = {"results_dir": job.result(), "dataset.root_dir": data, "dataset.num_classes": classes}
+    common: dict[str, object] = {"results_dir": job.result(), "dataset.root_dir": data}
+    if classes:
+        common["dataset.num_classes"] = classes
     common |= {key: _filled(value, data) for key, value in job.info["data_settings"].items()}
     onnx_file = job.result("export", f"{job.model}.onnx")
     native = {
@@ -82,9 +84,9 @@ def _prepare(job: Job) -> list[Command]:
     job.results.mkdir(parents=True)
     commands = []
     if job.data:
-        classes = len(check_data(job.data, job.info["data_files"]))
+        classes = len(check_data(job.data, job.info["data_files"], bool(job.info["num_labels"])))
     else:
-        classes = max(2, min(_SYNTHETIC_CLASSES, job.info["num_labels"]))
+        classes = max(2, min(_SYNTHETIC_CLASSES, job.info["num_labels"])) if job.info["num_labels"] else 0
         height, width = (str(size) for size in job.info["image_size"])
         argv = [*job.tool("tools.dataset"), job.info["task_type"], job.runtime.path(job.dataset)]
         argv += ["--classes", str(classes), "--height", height, "--width", width]

@@ -1,0 +1,1 @@
+"""The project's tests, in the rooms of hooks/tao_hf; what they share is in support/."""

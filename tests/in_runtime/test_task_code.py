@@ -1,0 +1,153 @@
+"""What detection and segmentation bring for the runtime: synthetic data and the comparison of predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import HOOKS
+
+pytestmark = pytest.mark.runtime
+
+DETECTION, SEGMENTATION = "object-detection", "image-segmentation"
+Rows = list[list[object]]
+
+
+def ours(python: Path, module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a program of `tao_hf.in_runtime`."""
+    argv = [str(python), "-m", f"tao_hf.in_runtime.{module}", *map(str, arguments)]
+    env = {**os.environ, "PYTHONPATH": str(HOOKS)}
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
+
+
+@pytest.mark.parametrize("task", [DETECTION, SEGMENTATION], ids=["detection", "segmentation"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_synthetic_dataset_is_whole_and_the_same_every_time(
+    runtime_python: Path, tmp_path: Path, task: str, channels: int
+) -> None:
+    size = ["--classes", "4", "--height", "48", "--width", "64", "--channels", str(channels)]
+    for name in ("first", "second"):
+        assert ours(runtime_python, "tools.dataset", task, tmp_path / name, *size).returncode == 0
+    files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
+    assert all((tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes() for file in files)
+    classes = (tmp_path / "first" / "classes.txt").read_text().split("\n")[:-1]
+    assert len(classes) == len(set(classes)) == 4
+    for split in ("train", "val", "test"):
+        images = {path.name for path in (tmp_path / "first" / split).rglob("*.png")}
+        assert len(images) >= 4
+        if task == SEGMENTATION:
+            assert {path.name for path in (tmp_path / "first" / "masks" / split).rglob("*.png")} == images
+            continue
+        content = json.loads((tmp_path / "first" / "annotations" / f"{split}.json").read_text())
+        assert {image["file_name"] for image in content["images"]} == images
+        names = {category["id"]: category["name"] for category in content["categories"]}
+        assert set(names.values()) == set(classes) and min(names) > 1
+        assert {names[box["category_id"]] for box in content["annotations"]} == set(classes)
+        for box in content["annotations"]:
+            left, top, width, height = box["bbox"]
+            assert 0 <= left < left + width <= 72 and 0 <= top < top + height <= 54
+
+
+def detections(count: int = 20) -> Rows:
+    """Return detections in two images, one after the other, scores falling."""
+    rng = random.Random(0)  # noqa: S311 - a test
+    rows: Rows = []
+    for image in ("a.png", "b.png"):
+        for index in range(count):
+            left, top = rng.uniform(0, 400), rng.uniform(0, 300)
+            box = [left, top, left + rng.uniform(20, 100), top + rng.uniform(20, 100)]
+            rows.append([image, f"class_{index % 3}", 0.95 - 0.04 * index, *box])
+    return rows
+
+
+def compare(python: Path, tmp_path: Path, native: Rows, deployed: Rows, precision: str = "FP32") -> tuple[int, dict]:
+    """Compare two tables of detections as step 23 does."""
+    header = ["img_name", "pred_label", "pred_score", "left", "top", "right", "bottom"]
+    for name, rows in (("native", native), ("deployed", deployed)):
+        (tmp_path / name).mkdir()
+        with (tmp_path / name / "result.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *rows])
+    out = tmp_path / "out.json"
+    folders = [DETECTION, tmp_path / "native", tmp_path / "deployed"]
+    done = ours(python, "check.crosscheck", *folders, "--precision", precision, "--json", out)
+    assert not done.stderr, done.stderr
+    return done.returncode, json.loads(out.read_text())
+
+
+def test_detections_are_matched_in_whatever_order_they_come(runtime_python: Path, tmp_path: Path) -> None:
+    rows = detections()
+    shuffled = rows[:]
+    random.Random(1).shuffle(shuffled)  # noqa: S311 - a test
+    moved = [[*row[:3], row[3] + 0.5, *row[4:]] for row in shuffled]
+    code, result = compare(runtime_python, tmp_path, rows, moved)
+    assert code == 0
+    assert (result["images"], result["agreement"]) == (2, 1.0)
+    assert result["max_abs_diff"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "precision", "said"),
+    [
+        (lambda row: [*row[:3], row[3] + 3.0, *row[4:]], "FP32", "differ by up to 3"),
+        (lambda row: [*row[:3], row[3] + 200.0, *row[4:]], "FP32", "of the detections found again"),
+        (lambda row: [row[0], "another", *row[2:]], "FP32", "of the detections found again"),
+        (lambda row: [*row[:2], row[2] / 2, *row[3:]], "FP32", "of the detections found again"),
+        (lambda row: [*row[:3], row[3] + 3.0, *row[4:]], "FP16", ""),
+        (lambda row: [*row[:3], row[3] + 9.0, *row[4:]], "FP16", "differ by up to 9"),
+        (lambda row: ["c.png", *row[1:]], "FP32", "do not hold the same images"),
+    ],
+)
+def test_detections_that_differ(runtime_python: Path, tmp_path: Path, change, precision: str, said: str) -> None:
+    rows = detections()
+    code, result = compare(runtime_python, tmp_path, rows, [change(rows[0]), *rows[1:]], precision)
+    assert code == (1 if said else 0)
+    assert said in "; ".join(result["problems"])
+
+
+def test_in_half_precision_what_has_no_score_may_be_elsewhere(runtime_python: Path, tmp_path: Path) -> None:
+    rows = [[*row[:2], 0.9 if index % 20 == 0 else 0.02, *row[3:]] for index, row in enumerate(detections())]
+    moved = [row if row[2] == 0.9 else [*row[:3], row[3] + 9.0, *row[4:]] for row in rows]
+    for precision, code in (("FP16", 0), ("FP32", 1)):
+        (tmp_path / precision).mkdir()
+        assert compare(runtime_python, tmp_path / precision, rows, moved, precision)[0] == code
+
+
+def test_another_detection_of_the_last_score_counts_for_nothing(runtime_python: Path, tmp_path: Path) -> None:
+    """What is kept at the end of the list is left to chance where scores are equal."""
+    rows = detections()
+    last = [[image, "class_2", rows[19][2] + 0.001, 1, 2, 3, 4] for image in ("a.png", "b.png")]
+    others = [*rows[:19], last[0], *rows[20:39], last[1]]
+    assert compare(runtime_python, tmp_path, rows, others)[0] == 0
+
+
+def test_masks_are_compared_pixel_by_pixel(runtime_python: Path, tmp_path: Path) -> None:
+    code = """
+import csv, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+
+folder, changed = Path(sys.argv[1]), int(sys.argv[2])
+(folder / "masks").mkdir(parents=True)
+mask = np.zeros((40, 50), dtype=np.uint8)
+mask[10:20, 10:30] = 1
+mask.ravel()[:changed] = 2
+Image.fromarray(mask).save(folder / "masks" / "a.png")
+with (folder / "result.csv").open("w", newline="") as file:
+    counts = np.bincount(mask.ravel(), minlength=3).tolist()
+    csv.writer(file).writerows([["img_name", "mask", "x", "y", "z"], ["/d/a.png", "masks/a.png", *counts]])
+"""
+    out = tmp_path / "out.json"
+    subprocess.run([runtime_python, "-c", code, tmp_path / "native", "0"], check=True)
+    for name, changed, status in (("same", "0", 0), ("few", "8", 0), ("many", "20", 1)):
+        subprocess.run([runtime_python, "-c", code, tmp_path / name, changed], check=True)
+        folders = (SEGMENTATION, tmp_path / "native", tmp_path / name)
+        done = ours(runtime_python, "check.crosscheck", *folders, "--json", out)
+        assert (done.returncode, done.stderr) == (status, ""), name
+        assert json.loads(out.read_text())["agreement"] == pytest.approx(1 - int(changed) / 2000)

@@ -1,0 +1,1 @@
+"""The inspection of a model and the proof of its network."""

@@ -1,0 +1,198 @@
+"""Every architecture that transformers maps to a task of ours: proven or refused for what it is, no crash."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.clones import real_tao_pytorch, with_tao_pytorch
+from tests.support.copies import copier_copy
+from tests.support.paths import STANDINS, in_runtime
+
+pytestmark = [pytest.mark.runtime, pytest.mark.slow]
+
+TOLERANCE = 1e-4
+GOAL = 40  # of the 42 that transformers 5.23 has; later versions have more
+REAL_REUSE = {
+    "vit", "deit", "dinov2", "swin", "resnet", "convnext", "convnextv2", "hiera", "segformer",
+}  # fmt: skip
+TIMM = {
+    "beit", "regnet", "efficientnet", "mobilenet_v2", "levit", "poolformer", "mobilevit", "swinv2", "focalnet", "bit",
+    "swiftformer",
+}  # fmt: skip
+REFUSED = {"dinat", "imagegpt", "shieldgemma2", "siglip2"}
+HANDFUL = (
+    "beit", "convnext", "deit_with_teacher", "dinov2", "efficientnet", "hiera", "mobilevit", "perceiver_conv", "pvt",
+    "resnet_odd", "segformer", "swin", "timm_wrapper", "vit_grayscale", "vit_two_classes", "vit_wide",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def real_clone() -> Path | None:
+    """Return a clone of tao-pytorch, None where none can be had."""
+    return real_tao_pytorch()
+
+
+@pytest.fixture(scope="module")
+def proven(runtime_python: Path, real_clone: Path | None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what tests/support/coverage_cases.py wrote."""
+    return prove_all("classifiers", runtime_python, real_clone, tmp_path_factory.mktemp("coverage"))
+
+
+@pytest.fixture(scope="module")
+def proven_detectors(
+    runtime_python: Path, real_clone: Path | None, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Return the same for detectors."""
+    return prove_all("detectors", runtime_python, real_clone, tmp_path_factory.mktemp("detectors"))
+
+
+@pytest.fixture(scope="module")
+def proven_segmenters(
+    runtime_python: Path, real_clone: Path | None, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Return the same for segmenters."""
+    return prove_all("segmenters", runtime_python, real_clone, tmp_path_factory.mktemp("segmenters"))
+
+
+def prove_all(table: str, runtime_python: Path, real_clone: Path | None, folder: Path) -> dict[str, Any]:
+    """Run tests/support/coverage_cases.py on the models of a table and return what it wrote."""
+    tao_pytorch = real_clone or STANDINS / "tao_pytorch"
+    command = [str(runtime_python), "-W", "ignore", "-m", "tests.support.coverage_cases"]
+    done = subprocess.run(
+        [*command, str(folder / "models"), str(folder / "results.json"), table],
+        env={**os.environ, **in_runtime(tao_pytorch)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+def strategies(proven: dict[str, Any]) -> dict[str, str]:
+    """Return the strategy that each proven architecture gets; the first model of an architecture counts."""
+    found: dict[str, str] = {}
+    for result in proven["results"].values():
+        if result.get("measured"):
+            found.setdefault(result["model_type"], next(iter(result["measured"])))
+    return found
+
+
+def test_none_crashes_and_none_is_forgotten(proven: dict[str, Any]) -> None:
+    assert proven["missing"] == []
+    assert {name: result["crashed"] for name, result in proven["results"].items() if "crashed" in result} == {}
+
+
+def test_every_architecture_is_proven_or_refused(proven: dict[str, Any]) -> None:
+    refused = {result["model_type"] for result in proven["results"].values() if "refused" in result}
+    assert refused == REFUSED & set(proven["mapped"])
+    left = {name: result["tried"] for name, result in proven["results"].items() if result.get("measured") == {}}
+    assert left == {}
+    assert len(strategies(proven).keys() | refused) >= min(GOAL, len(proven["mapped"]))
+
+
+def test_all_figures_are_within_the_tolerance(proven: dict[str, Any]) -> None:
+    figures = {
+        name: entry["difference"]
+        for name, result in proven["results"].items()
+        for entry in result.get("tried", {}).values()
+        if entry["passed"]
+    }
+    assert len(figures) >= GOAL and max(figures.values()) <= TOLERANCE
+
+
+def passing(found: dict[str, Any]) -> set[str]:
+    """Return the architectures all of whose models were proven."""
+    assert found["missing"] == []
+    assert {name: result["crashed"] for name, result in found["results"].items() if "crashed" in result} == {}
+    left = {name: result.get("tried", result.get("refused")) for name, result in found["results"].items()
+            if not result.get("measured")}
+    return set(found["mapped"]) - {found["results"][name]["model_type"] for name in left}
+
+
+def test_detectors_are_proven_but_those_that_find_text_without_boxes(proven_detectors: dict[str, Any]) -> None:
+    refused = {row["model_type"]: row["refused"] for row in proven_detectors["results"].values() if "refused" in row}
+    assert {name for name in proven_detectors["mapped"] if name.startswith("pp_ocr")} == set(refused)
+    assert all("predicts no boxes" in sentence for sentence in refused.values())
+    assert passing(proven_detectors) == set(proven_detectors["mapped"]) - set(refused)
+    assert {"rt_detr", "rt_detr_v2", "d_fine", "detr", "conditional_detr", "deformable_detr", "yolos"} <= passing(
+        proven_detectors
+    )
+
+
+def test_detectors_score_as_they_were_trained(proven_detectors: dict[str, Any]) -> None:
+    rows = [row for row in proven_detectors["results"].values() if row.get("measured")]
+    passed = {row["model_type"]: row["measured"]["hf"] for row in rows}
+    assert {name for name in passed if passed[name]["no_object"]} == {"detr", "table-transformer", "yolos"}
+    without_loss = {name for name, measured in passed.items() if not measured["own_loss"]}
+    assert without_loss == {name for name in passed if name.startswith("pp_doclayout")}
+    assert passed["rt_detr"]["settings"]["num_denoising"] == {"attribute": "num_denoising", "value": 10}
+    assert passed["yolos"]["settings"]["num_queries"]["attribute"] == "num_detection_tokens"
+    assert "auxiliary_loss" not in passed["yolos"]["settings"]  # transformers cannot compute it there
+    assert passed["detr"]["frozen"] and not passed["rt_detr"]["frozen"]
+
+
+def test_segmenters_are_proven(proven_segmenters: dict[str, Any]) -> None:
+    assert passing(proven_segmenters) == set(proven_segmenters["mapped"])
+    passed = {name: row["measured"]["hf"] for name, row in proven_segmenters["results"].items()}
+    assert {"upernet_swin", "upernet_convnext"} <= passed.keys()
+    assert passed["upernet_swin"]["ignore"] == "loss_ignore_index"
+    assert passed["segformer"]["ignore"] == "semantic_loss_ignore_index"
+    assert passed["segformer"]["onnx"]["dynamic_size"]
+    assert not passed["upernet_convnext"]["onnx"]["dynamic_size"]  # it exports, and gives other numbers
+
+
+def test_strategies_are_the_expected_ones(proven: dict[str, Any], real_clone: Path | None) -> None:
+    found = strategies(proven)
+    assert {name: found[name] for name in TIMM} == dict.fromkeys(TIMM, "timm")
+    reuse = REAL_REUSE if real_clone else {"vit", "resnet"}  # the stand-in carries these two
+    assert {name: found[name] for name in reuse} == dict.fromkeys(reuse, "reuse")
+
+
+def test_hierarchical_networks_have_maps_at_four_strides(proven: dict[str, Any]) -> None:
+    for name in ("resnet", "swin", "convnext", "efficientnet", "regnet", "segformer", "pvt", "hiera"):
+        measured = next(iter(proven["results"][name]["measured"].values()))
+        assert [tap["stride"] for tap in measured["taps"]] == [4, 8, 16, 32], name
+        widths = [tap["channels"] for tap in measured["taps"]]
+        assert widths == sorted(widths), name
+        assert len(measured["stages"]) >= 2 and measured["feature_dim"] > 0, name
+
+
+def todays(names: Sequence[Any], count: int) -> list[Any]:
+    """Return a few of the names, others every day."""
+    start = datetime.date.today().toordinal() * count
+    return [names[(start + place) % len(names)] for place in range(count)]
+
+
+OTHER_TASKS = (
+    ("detectors", "detr"), ("segmenters", "segformer"), ("detectors", "pp_doclayout_v3"),
+    ("segmenters", "upernet_swin"), ("detectors", "rt_detr"), ("segmenters", "beit"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "name"), [*(("classifiers", name) for name in todays(HANDFUL, 2)), *todays(OTHER_TASKS, 2)]
+)
+def test_one_of_them_becomes_a_tao_model(
+    table: str, name: str, runtime_python: Path, real_clone: Path | None, tmp_path: Path
+) -> None:
+    """The generated tests train it, convert a checkpoint, export it and compare with ONNX Runtime."""
+    make = [str(runtime_python), "-W", "ignore", "-m", f"tests.support.models.{table}", str(tmp_path), name]
+    subprocess.run(make, check=True, capture_output=True, env={**os.environ, **in_runtime()})
+    workdir = tmp_path / "workdir"
+    source: dict[str, Any] = {"tao_source": "embedded"}
+    if real_clone:
+        source = {"tao_source": "auto", "base_branch": with_tao_pytorch(workdir, real_clone)}
+    done = copier_copy(workdir, tmp_path / name, model_name="tiny", run_tests="quick", **source)
+    assert done.returncode == 0, done.stdout[-4000:]
+    report = json.loads((workdir / ".tao-hf/tiny/report.json").read_text(encoding="utf-8"))
+    assert report["proof"]["difference"] <= TOLERANCE
+    assert {step["status"] for step in report["steps"] if step["id"] in ("consistency", "18", "19", "20")} == {"passed"}

@@ -1,0 +1,1 @@
+"""Copy, update, restore and remove, undisturbed and killed."""

@@ -1,0 +1,1 @@
+"""What Copier asks, and what it says to bad answers."""

@@ -1,0 +1,51 @@
+"""A person at a real terminal: the findings stand above the questions that they fill in."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+import yaml
+
+from tests.support.paths import ROOT
+
+pytestmark = [pytest.mark.runtime, pytest.mark.slow]
+
+UP, DOWN, ENTER = "\x1b[A", "\x1b[B", "\r"
+
+
+def test_answering_the_prompts(tiny_vit: Path, tmp_path: Path) -> None:
+    workdir = tmp_path / "workdir"
+    command = ["-m", "copier", "copy", "--trust", "--vcs-ref", "HEAD", str(ROOT), str(workdir)]
+    terminal = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=120, dimensions=(50, 110))
+    seen = []
+
+    def answer(prompt: str, keys: str) -> None:
+        terminal.expect_exact(prompt)
+        seen.append(terminal.before or "")
+        terminal.send(keys)
+
+    answer("Which Hugging Face model?", "\x15" + str(tiny_vit) + ENTER)
+    answer("Where should Python code run?", DOWN + DOWN + ENTER)
+    answer("Where do the TAO repositories come from", DOWN + DOWN + ENTER)
+    assert "image-classification" in seen[-1] and "32 x 32 pixels" in seen[-1], "the findings come before the questions"
+    answer("Which TAO release", ENTER)
+    answer("Which branch of the repositories", ENTER)
+    answer("Which task?", ENTER)
+    answer("What should the model be called", "\x15class" + ENTER)
+    terminal.expect_exact("keyword")  # said at the prompt, which stays open
+    terminal.send("\x15typed_vit" + ENTER)
+    answer("Input image size", ENTER)
+    answer("How many classes", "\x15" + "3" + ENTER)
+    answer("How should the backbone be made", ENTER)
+    answer("Which local branch", ENTER)
+    answer("What should be tested right away", DOWN + DOWN + ENTER)
+    terminal.expect_exact("consistency checks passed")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    answers = yaml.safe_load((workdir / ".tao-hf/typed_vit/answers.yml").read_text(encoding="utf-8"))
+    assert (answers["num_labels"], answers["runtime"], answers["run_tests"]) == (3, "local", "none")
+    assert answers["branch_name"] == "feature/add-typed-vit"

@@ -1,0 +1,1 @@
+"""Where commands run: the local runtime, containers, the check of the host."""

@@ -1,0 +1,1 @@
+"""The test of a generated model: its steps, gates, report and playbook."""

@@ -1,0 +1,1 @@
+"""The stand-ins fit the real packages."""

@@ -1,0 +1,1 @@
+"""What tests share: fixtures (plugins of conftest.py) and helpers."""

@@ -1,0 +1,1 @@
+"""Tiny models of every architecture, by task; they are made inside the runtime."""

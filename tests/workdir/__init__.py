@@ -1,0 +1,1 @@
+"""Records, the ledger, staging and merging."""
