@@ -520,7 +520,7 @@ def test_fallback_leaves_tests_for_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = {"containers": {**LOCAL, "kind": "docker", "fallback": True}, "run_tests": "full"}
-    monkeypatch.setattr(copy, "place", lambda *_: answers)
+    monkeypatch.setattr(copy, "add_model", lambda *_: answers)
     assert copy.main(ROOT, tmp_path, "some_vit") == 0
     assert "nothing was tested" in capsys.readouterr().err
 

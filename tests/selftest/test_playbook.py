@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tao_hf.runtime import engine as docker
-from tao_hf.runtime.container import Container
+from tao_hf.runtime.container import Container, ContainerSettings
 from tao_hf.runtime.kinds import get_runtime
 from tao_hf.selftest import playbook
 from tao_hf.selftest.playbook import PLAYBOOK, diagnose
