@@ -14,7 +14,7 @@ import yaml
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
 from tao_hf.base.text import one_line
-from tao_hf.lifecycle import checks
+from tao_hf.lifecycle import checks, registration
 from tao_hf.questions.model import task_types
 
 BANNER = """
@@ -42,7 +42,7 @@ def welcome(conf: Mapping[str, Any]) -> str:
     if "recopy" in sys.argv[1:2] and not _answers_named(conf):
         raise UserError("copier recopy needs -a .tao-hf/MODEL/answers.yml; for a newer version use ./tao-hf update.")
     # Copier would take another model's answers for this one's; the link comes back when the model is in place.
-    link = Path(str(conf["dst_path"])) / checks.ANSWERS_LINK
+    link = Path(str(conf["dst_path"])) / registration.ANSWERS_LINK
     if link.is_symlink() and not conf["pretend"]:
         link.unlink()
     return BANNER
@@ -54,10 +54,10 @@ def refuse_other_answers(conf: Mapping[str, Any]) -> None:
     Raises:
         UserError: Copier was told to be quiet, in a working directory with a model.
     """
-    if conf["quiet"] and not conf["pretend"] and (Path(str(conf["dst_path"])) / checks.ANSWERS_LINK).is_symlink():
+    if conf["quiet"] and not conf["pretend"] and (Path(str(conf["dst_path"])) / registration.ANSWERS_LINK).is_symlink():
         raise UserError(
             f"{conf['dst_path']} holds a model, whose answers Copier would take for this one's; leave out --quiet, or "
-            f"remove {checks.ANSWERS_LINK} first (it comes back)."
+            f"remove {registration.ANSWERS_LINK} first (it comes back)."
         )
 
 

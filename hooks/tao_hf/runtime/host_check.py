@@ -252,7 +252,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(workdir: Path, args: argparse.Namespace) -> int:
-    """Check the host for a working directory, whose tests run in the containers from then on; return the exit status."""
+    """Check the host; the tests of the working directory run in the containers then. Return the exit status."""
     arguments = {component: getattr(args, f"{component}_image") for component in engine.COMPONENTS}
     references = {component: reference or image_variable(component) for component, reference in arguments.items()}
     result = run(references, args.without_gpu, _prompt if sys.stdin.isatty() and sys.stderr.isatty() else None)
