@@ -120,7 +120,7 @@ def _carry_out(workdir: Path, model: str, backbone: str | None) -> Path:
     """Remove a model and return the backup."""
     marker = lock.removal_marker(workdir, model)
     atomic.sweep([marker, *patches.files(workdir)])
-    patches.unapply(workdir, model, backbone)  # the only step that may refuse, so it comes first
+    patches.unapply(workdir, model, backbone)  # the only one that may refuse, so it comes first
     if not marker.exists():
         atomic.write(marker, _new_backup(workdir, model).name)
     backup = _backups(workdir) / marker.read_text(encoding="utf-8")
