@@ -105,9 +105,9 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
         "passed_over": {name: entry["reason"] for name, entry in proofs["tried"].items() if not entry["passed"]},
         "difference": proofs["tried"][strategy]["difference"],
         "sizes": proofs["tried"][strategy]["sizes"],
-        "exporter": proofs["plans"][strategy]["onnx"]["exporter"]
-        + (" + size" if proofs["plans"][strategy]["onnx"].get("dynamic_size") else ""),
-        "export_difference": proofs["plans"][strategy]["onnx"]["max_abs_diff"],
+        "exporter": proofs["measured"][strategy]["onnx"]["exporter"]
+        + (" + size" if proofs["measured"][strategy]["onnx"].get("dynamic_size") else ""),
+        "export_difference": proofs["measured"][strategy]["onnx"]["max_abs_diff"],
         "tests": sum(tests),
         "versions": findings["versions"],
     }

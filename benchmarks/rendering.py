@@ -3,7 +3,7 @@
     PYTHONPATH=hooks python -m benchmarks.rendering [--rounds N]
 
 The model is inspected and the wheels are fetched once beforehand; what is timed is Copier with all questions answered,
-and the placing of the embedded repositories with branches and patches.
+and the laying out of the embedded repositories with branches and patches.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def once(hf_model: Path, workdir: Path) -> tuple[float, float]:
         str(ROOT), workdir, data=answers, defaults=True, unsafe=True, quiet=True, skip_tasks=True, vcs_ref="HEAD"
     )
     rendered = time.perf_counter()
-    copy.place(ROOT, workdir, "bench_vit")
+    copy.add_model(ROOT, workdir, "bench_vit")
     return rendered - started, time.perf_counter() - rendered
 
 

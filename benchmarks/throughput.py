@@ -93,9 +93,7 @@ def _models() -> tuple[Any, dict[str, Any]]:
     subject = Subject(findings)
     backbones = {}
     for strategy in ("reuse", "timm"):
-        network = rendered.find_network(strategy, subject.config, None)
-        plan = rendered.first_plan(network, strategy)
-        files = rendered.Files(strategy, plan, findings)
+        files = rendered.Files(strategy, rendered.start(strategy, subject.config, None), findings)
         backbone = files.build(subject.config.num_labels, SIZE)
         backbone.load_state_dict(files.convert_state(subject.model.state_dict(), backbone)[0], strict=True)
         backbones[strategy] = backbone

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.in_runtime import task_code
 from tao_hf.rendering import tasks
 from tao_hf.runtime import host
@@ -67,7 +67,7 @@ def make_inputs(kind: str, task: str, hf_model: Path, dataset: Path) -> None:
         runtime.prepare()
         argv = ["python", "-m", "demo.make_inputs", task, runtime.path(hf_model), runtime.path(dataset)]
         env = {"PYTHONPATH": os.pathsep.join((runtime.path(ROOT), runtime.path(ROOT / "hooks")))}
-        with step("Making a small Hugging Face model and a dataset of handwritten digits"):
+        with activity("Making a small Hugging Face model and a dataset of handwritten digits"):
             made = runtime.run(argv, context="inspect", env=env, log=hf_model.parent / "make_inputs.log")
             if made.returncode:
                 raise UserError(f"the demo's inputs could not be made: {made.tail}")

@@ -70,4 +70,4 @@ class TaoHfTemplate(ContextHook):
         """Add the derived names once all answers are there."""
         if str(context_variables.get("_copier_phase")) == "prompt" and not _updating():
             _speaking_copier(questions.refuse_other_answers)(context_variables["_copier_conf"])
-        context_variables.update(template_vars.derived(ROOT, context_variables))
+        context_variables.update(_speaking_copier(template_vars.derived)(ROOT, context_variables))

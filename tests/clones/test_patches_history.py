@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tao_hf.base.errors import UserError
-from tao_hf.clones import patches, pytest_ini, python_lists
+from tao_hf.clones import backbone_imports, console_scripts, patches, python_lists
 from tests.support.clones import commit_all, fill, git, write
 
 INIT = "nvidia_tao_pytorch/cv/backbone_v2/__init__.py"
@@ -34,7 +34,7 @@ def listed(content: bytes) -> list[str]:
     """Return the console scripts of a setup.py, else what ``__all__`` lists."""
     tree = python_lists.Source(content).tree
     is_setup = b"console_scripts" in content
-    return python_lists.strings(patches.console_scripts(tree) if is_setup else patches.exported(tree))
+    return python_lists.strings(console_scripts.entries(tree) if is_setup else backbone_imports.exported(tree))
 
 
 def on_disk(repo: Path) -> dict[str, bytes]:
@@ -77,7 +77,7 @@ def test_every_published_version(
         both = path.read_bytes()
         assert [patches.apply(tmp_path, *model) for model in (NEW, TWO)] == [[], []]
         for model in (NEW, TWO):
-            assert patches.status(tmp_path, *model)[f"{repo}/{file}"] == "applied"
+            assert patches.edits(tmp_path, *model) == {}
         names = [script(repo), script(repo, "two")] if file == "setup.py" else ["new", "two", "two_large"]
         assert listed(both) == [*listed(content), *names]
         compile(both, file, "exec", dont_inherit=True)
@@ -167,15 +167,11 @@ def once_and_gone(workdir: Path, upstream: Path) -> Iterator[None]:
     """Do what is to be done, then expect every registration once after an apply, and none after an unapply."""
     yield
     patches.apply(workdir, *NEW)
-    assert set(patches.status(workdir, *NEW).values()) == {"applied"}
+    assert patches.edits(workdir, *NEW) == {}
     assert patches.apply(workdir, *NEW) == []
     for repo in HISTORY:
         setup = (workdir / repo / "setup.py").read_bytes()
         assert sorted(listed(setup)) == sorted([*listed((upstream / repo / "setup.py").read_bytes()), script(repo)])
-        ini, section = patches.pytest_file(workdir / repo)
-        assert pytest_ini.markers(ini.read_bytes(), section).count("new") == 1
-        others = [path for path in (workdir / repo).glob("*.ini") if path != ini]
-        assert not [path for path in others if b"tao-hf-template" in path.read_bytes()]
     init = (workdir / "tao-pytorch" / INIT).read_bytes()
     assert init.count(b"import (\n    new,\n)") == 1 and listed(init).count("new") == 1
     patches.unapply(workdir, "new", "hf_new")
@@ -189,11 +185,7 @@ def test_a_checkout_underneath(workdir: Path, upstream: Path) -> None:
     before = {path: path.read_bytes() for path in patches.files(workdir) if path.exists()}
     git(repo, "checkout", "-q", "setup.py")
     git(repo, "clean", "-fdq")
-    states = patches.status(workdir, *NEW)
-    assert states.pop("tao-pytorch/setup.py") == "absent"
-    assert states.pop("tao-pytorch/pytest.ini") == "missing"
-    assert set(states.values()) == {"applied"}
-    assert sorted(patches.apply(workdir, *NEW)) == ["tao-pytorch/pytest.ini", "tao-pytorch/setup.py"]
+    assert patches.apply(workdir, *NEW) == ["tao-pytorch/setup.py"]
     assert {path: path.read_bytes() for path in patches.files(workdir) if path.exists()} == before
     with once_and_gone(workdir, upstream):
         git(repo, "checkout", "-q", ".")
@@ -248,7 +240,6 @@ def test_upstream_moves_its_lists(workdir: Path, upstream: Path, title: str, how
         assert all(run.returncode == 0 for run in done[:-1])
         if done[-1].returncode:
             disk = on_disk(repo)
-            assert patches.status(workdir, *NEW)["tao-pytorch/setup.py"] == "unreadable"
             with pytest.raises(UserError, match=r"tao-pytorch/setup\.py holds the conflict blocks of a merge"):
                 patches.apply(workdir, *NEW)
             with pytest.raises(UserError, match="conflict blocks"):
@@ -272,7 +263,6 @@ def test_both_sides_of_a_merge_hold_our_entry(workdir: Path, upstream: Path) -> 
     git(repo, "pull", "-q", "--no-rebase", "--no-edit")
     assert len([text for text in listed((repo / "setup.py").read_bytes()) if text.startswith("new=")]) == 2
     assert listed((repo / INIT).read_bytes()).count("new") == 2
-    assert patches.status(workdir, *NEW)["tao-pytorch/setup.py"] == "incomplete"
 
     assert sorted(patches.apply(workdir, *NEW)) == [f"tao-pytorch/{INIT}", "tao-pytorch/setup.py"]
     assert [text for text in listed((repo / "setup.py").read_bytes()) if text.startswith("new=")] == [
@@ -303,78 +293,7 @@ def test_however_a_conflict_is_resolved(workdir: Path, upstream: Path, how: str)
     patches.apply(workdir, *NEW)
     names = [text.partition("=")[0] for text in listed((repo / "setup.py").read_bytes())]
     assert sorted(names) == sorted(["old_model", "new", *(["late"] if how != "first" else [])])
-    assert patches.status(workdir, *NEW)["tao-pytorch/setup.py"] == "applied"
-
-
-SETTINGS = {
-    "setup.cfg": "[metadata]\nname = x\n\n[tool:pytest]\naddopts = -q\n",
-    "tox.ini": "[tox]\nenvlist = x\n[pytest]\nmarkers =\n    slow: takes long\n    train: ours\n",
-    ".pytest.ini": "[pytest]\naddopts = -q\n",
-}
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_the_settings_of_pytest_arrive(workdir: Path, upstream: Path, name: str) -> None:
-    """Upstream gets settings of its own: every model's markers go there, and the pytest.ini that we made goes."""
-    patches.apply(workdir, *TWO)
-    write(upstream / "tao-deploy" / name, SETTINGS[name])
-    commit_all(upstream / "tao-deploy", "pytest")
-    git(workdir / "tao-deploy", "pull", "-q")
-    assert patches.status(workdir, *NEW)[f"tao-deploy/{name}"] == "absent"
-    changed = patches.apply(workdir, *NEW)
-    assert sorted(changed) == sorted([f"tao-deploy/{name}", "tao-deploy/pytest.ini"])
-    assert not (workdir / "tao-deploy/pytest.ini").exists()
-    ini, section = patches.pytest_file(workdir / "tao-deploy")
-    assert ini.name == name
-    names = pytest_ini.markers(ini.read_bytes(), section)
-    assert len(names) == len(set(names)) and {"new", "two", "cv_unit", "train"} <= set(names)
-    assert patches.status(workdir, *TWO)[f"tao-deploy/{name}"] == "applied"
-    patches.unapply(workdir, "two", "hf_two")
-    with once_and_gone(workdir, upstream):
-        pass
-
-
-def test_the_settings_of_pytest_arrive_as_toml(workdir: Path, upstream: Path) -> None:
-    """TOML is the person's to extend, as on a first copy; once it is, the pytest.ini that we made goes."""
-    patches.apply(workdir, *TWO)
-    toml = write(upstream / "tao-deploy/pyproject.toml", "[tool.pytest.ini_options]\nmarkers = []\n")
-    commit_all(upstream / "tao-deploy", "pytest")
-    git(workdir / "tao-deploy", "pull", "-q")
-    assert patches.status(workdir, *NEW)["tao-deploy/pyproject.toml"] == "unreadable"
-    lines = "new: tests of the model new; two: tests of the model two"
-    with pytest.raises(UserError, match=rf"pyproject\.toml .* train: tests that train; .* {lines} by hand"):
-        patches.apply(workdir, *NEW)
-    assert (workdir / "tao-deploy/pytest.ini").exists()
-    names = [*pytest_ini.wanted("new", patches._MARKERS), "two"]
-    toml = write(workdir / "tao-deploy/pyproject.toml", f"[tool.pytest.ini_options]\nmarkers = {names}\n")
-    assert patches.apply(workdir, *NEW) == ["tao-deploy/pytest.ini"]
-    assert not (workdir / "tao-deploy/pytest.ini").exists()
-    assert patches.status(workdir, *NEW)[toml.relative_to(workdir).as_posix()] == "applied"
-
-
-def test_the_settings_of_pytest_leave(upstream: Path) -> None:
-    """Upstream moves its settings from tox.ini to a pytest.ini, then drops them: our markers go along."""
-    workdir = upstream.parent / "workdir"
-    write(upstream / "tao-deploy/tox.ini", SETTINGS["tox.ini"])
-    commit_all(upstream / "tao-deploy", "pytest")
-    git(workdir / "tao-deploy", "pull", "-q")
-    patches.apply(workdir, *NEW)
-    assert b"new: tests" in (workdir / "tao-deploy/tox.ini").read_bytes()
-    commit_all(workdir / "tao-deploy", "ours")
-    write(upstream / "tao-deploy/pytest.ini", SETTINGS[".pytest.ini"])
-    commit_all(upstream / "tao-deploy", "moved")
-    git(workdir / "tao-deploy", "pull", "-q", "--no-rebase", "--no-edit")
-    with once_and_gone(workdir, upstream):
-        assert patches.status(workdir, *NEW)["tao-deploy/pytest.ini"] == "absent"
-
-    git(workdir / "tao-deploy", "reset", "-q", "--hard", "origin/main")
-    for name in ("pytest.ini", "tox.ini"):
-        (upstream / "tao-deploy" / name).unlink()
-    commit_all(upstream / "tao-deploy", "none")
-    git(workdir / "tao-deploy", "pull", "-q")
-    with once_and_gone(workdir, upstream):
-        patches.apply(workdir, *NEW)
-        assert (workdir / "tao-deploy/pytest.ini").read_bytes().startswith(b"# Made by tao-hf-template")
+    assert patches.edits(workdir, *NEW) == {}
 
 
 def test_a_second_model_beside_a_committed_one_is_no_change_of_the_person(workdir: Path) -> None:
@@ -383,7 +302,7 @@ def test_a_second_model_beside_a_committed_one_is_no_change_of_the_person(workdi
     commit_all(repo, "ours")
     patches.apply(workdir, *TWO)
     models = {"new": "hf_new", "two": "hf_two"}
-    for name in ("setup.py", INIT, "pytest.ini"):
+    for name in ("setup.py", INIT):
         assert git(repo, "diff", "--name-only", name) == name
         assert patches.only_ours(repo, name, models)
         (repo / name).write_bytes((repo / name).read_bytes() + b"\n# mine\n")
@@ -396,7 +315,6 @@ def test_what_a_killed_write_leaves_is_beside_a_file_we_name(workdir: Path, monk
     real = os.replace
     monkeypatch.setattr(os, "replace", lambda source, target: (staged.append(Path(target)), real(source, target)))
     patches.unapply(workdir, "new", "hf_new")
-    write(workdir / "tao-deploy/setup.cfg", SETTINGS["setup.cfg"])
     patches.apply(workdir, *NEW)
     assert staged and set(staged) <= set(patches.files(workdir))
     assert len(patches.files(workdir)) == len(set(patches.files(workdir))) == 11

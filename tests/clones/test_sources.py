@@ -16,7 +16,7 @@ import pytest
 
 from tao_hf.base import git as git_command
 from tao_hf.base.errors import UserError
-from tao_hf.clones import embedded, patches, python_lists, repos, sources
+from tao_hf.clones import console_scripts, embedded, python_lists, repos, sources
 from tests.support.clones import commit_all, fill, git, write
 from tests.support.paths import HOOKS, ROOT
 
@@ -120,7 +120,7 @@ def test_clones_that_are_there_are_used_as_they_are(tmp_path: Path) -> None:
     assert resolved["tao-core"]["version"] == "6.5.4"
     assert resolved["tao-deploy"]["version"] == "7.1.0"
     assert resolved["tao-core"]["commit"] == git(workdir / "tao-core", "rev-parse", "HEAD")
-    sources.place(workdir, resolved, "main")
+    sources.lay_out(workdir, resolved, "main")
     assert tree(tmp_path / "elsewhere") == before
     assert sources.describe(resolved).count("your own clone") == 3
     assert "tao-dataservices  not used" in sources.describe(resolved)
@@ -246,7 +246,7 @@ def test_a_repository_around_the_working_directory_is_not_taken(tmp_path: Path, 
     write(workdir / "tao-core/nvidia_tao_core/__init__.py", "# mine\n")
     git(workdir, "init", "-q")
     with pytest.raises(UserError, match="tao-core is no git clone"):
-        sources.place(workdir, sources.resolve(workdir, "7.0.1", "embedded", "main"), "main")
+        sources.lay_out(workdir, sources.resolve(workdir, "7.0.1", "embedded", "main"), "main")
     assert [path.name for path in workdir.iterdir() if path.name != ".git"] == ["tao-core"]
     assert (workdir / "tao-core/nvidia_tao_core/__init__.py").read_text(encoding="utf-8") == "# mine\n"
 
@@ -262,7 +262,7 @@ def test_a_surrounding_git_command_does_not_lead_astray(
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
     monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
     resolved = sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main")
-    sources.place(tmp_path / "w", resolved, "main")
+    sources.lay_out(tmp_path / "w", resolved, "main")
     monkeypatch.undo()
     assert git(other, "rev-parse", "HEAD") == head
     assert git(tmp_path / "w/tao-core", "status", "--porcelain") == ""
@@ -332,7 +332,7 @@ def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         sources.resolve(tmp_path / "w", "7.0.1", "auto", "main")
 
 
-# --- placing ----------------------------------------------------------------------------------------
+# --- laying out ----------------------------------------------------------------------------------------
 
 
 def test_every_file_of_a_source_is_placed_and_git_sees_no_change(
@@ -341,7 +341,7 @@ def test_every_file_of_a_source_is_placed_and_git_sees_no_change(
     """Nothing is added, nothing left out; remotes stay those of the source."""
     workdir = tmp_path / "w"
     resolved = sources.resolve(workdir, "7.0.1", "auto", "main")
-    sources.place(workdir, resolved, "main")
+    sources.lay_out(workdir, resolved, "main")
     now = tree(workdir)
     for repo in resolved:
         source = tree(Path(resolved[repo]["path"]))
@@ -354,15 +354,15 @@ def test_every_file_of_a_source_is_placed_and_git_sees_no_change(
     assert leftovers(tmp_path) == []
 
 
-def test_placing_twice_changes_nothing(tmp_path: Path, wheels: list[str]) -> None:
+def test_laying_out_twice_changes_nothing(tmp_path: Path, wheels: list[str]) -> None:
     """What is in place stays, with the work done in it since."""
     workdir = tmp_path / "w"
     resolved = sources.resolve(workdir, "7.0.1", "embedded", "develop")
-    sources.place(workdir, resolved, "develop")
+    sources.lay_out(workdir, resolved, "develop")
     assert git(workdir / "tao-core", "branch", "--show-current") == "develop"
     write(workdir / "tao-core/nvidia_tao_core/__init__.py", "# my change\n")
     before = tree(workdir)
-    sources.place(workdir, resolved, "develop")
+    sources.lay_out(workdir, resolved, "develop")
     assert tree(workdir) == before
     assert sources.resolve(workdir, "7.0.1", "auto", "main")["tao-core"]["source"] == "present"
 
@@ -375,7 +375,7 @@ def test_a_generated_file_that_tao_has_too_is_a_collision(tmp_path: Path, wheels
 
 
 @pytest.mark.parametrize("failing_call", [1, 2, 3])
-def test_a_disk_that_fills_up_while_placing_leaves_no_half_repository(
+def test_a_disk_that_fills_up_while_laying_out_leaves_no_half_repository(
     tmp_path: Path, wheels: list[str], monkeypatch: pytest.MonkeyPatch, failing_call: int
 ) -> None:
     """The repositories before it are whole, it and those after it are not there, and the next run goes on."""
@@ -393,11 +393,11 @@ def test_a_disk_that_fills_up_while_placing_leaves_no_half_repository(
 
     monkeypatch.setattr(Path, "rename", broken)
     with pytest.raises(UserError, match=rf"{failing} could not be put .*No space left"):
-        sources.place(workdir, resolved, "main")
+        sources.lay_out(workdir, resolved, "main")
     assert sorted(path.name for path in workdir.iterdir()) == sorted(names[: failing_call - 1])
     assert leftovers(tmp_path) == []
     monkeypatch.setattr(Path, "rename", real)
-    sources.place(workdir, resolved, "main")
+    sources.lay_out(workdir, resolved, "main")
     for name in names:
         assert git(workdir / name, "status", "--porcelain") == ""
 
@@ -407,14 +407,14 @@ def test_a_cache_emptied_meanwhile(tmp_path: Path, wheels: list[str]) -> None:
     resolved = sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main")
     shutil.rmtree(tmp_path / "cache")
     with pytest.raises(UserError, match="removed from the cache"):
-        sources.place(tmp_path / "w", resolved, "main")
+        sources.lay_out(tmp_path / "w", resolved, "main")
 
 
 def test_the_cache_is_never_changed_by_work_in_a_placed_repository(tmp_path: Path, wheels: list[str]) -> None:
     """Editing and committing in the working directory leaves the pristine copy pristine."""
     workdir = tmp_path / "w"
     resolved = sources.resolve(workdir, "7.0.1", "embedded", "main")
-    sources.place(workdir, resolved, "main")
+    sources.lay_out(workdir, resolved, "main")
     write(workdir / "tao-core/nvidia_tao_core/__init__.py", "# my change\n")
     commit_all(workdir / "tao-core", "mine")
     pristine = Path(resolved["tao-core"]["path"])
@@ -432,11 +432,11 @@ def test_a_wheel_becomes_a_repository_that_patches_work_on(tmp_path: Path, wheel
     assert (path / "LICENSE").read_text() == "terms"
     assert (path / "nvidia_tao_deploy/config/spec.yaml").read_bytes() == b"a: 1\r\n"
     setup = (path / "setup.py").read_bytes()
-    scripts = python_lists.strings(patches.console_scripts(ast.parse(setup)))
+    scripts = python_lists.strings(console_scripts.entries(ast.parse(setup)))
     assert scripts == ["Mixed-Case=nvidia_tao_deploy.cv.x.entrypoint.x:main"]
     script = "new=nvidia_tao_deploy.cv.new.entrypoint.new:main"
-    patched = patches.with_script(setup, script)
-    assert python_lists.strings(patches.console_scripts(ast.parse(patched))) == [*scripts, script]
+    patched = console_scripts.with_script(setup, script)
+    assert python_lists.strings(console_scripts.entries(ast.parse(patched))) == [*scripts, script]
     assert repos.version(path, DEPLOY) == "7.0.1"
     assert git(path, "status", "--porcelain", "--ignored") == ""
 
@@ -558,7 +558,7 @@ def test_the_real_wheels(published: Path, tmp_path: Path) -> None:
     assert (core / "nvidia_tao_core/config/common/common_config.py").is_file()
     assert (core / "nvidia_tao_core/telemetry").is_dir()
     assert (deploy / "nvidia_tao_deploy/cv/classification_pyt/scripts/gen_trt_engine.py").is_file()
-    scripts = python_lists.strings(patches.console_scripts(ast.parse((deploy / "setup.py").read_bytes())))
+    scripts = python_lists.strings(console_scripts.entries(ast.parse((deploy / "setup.py").read_bytes())))
     assert "classification_pyt=nvidia_tao_deploy.cv.classification_pyt.entrypoint.classification_pyt:main" in scripts
     for repo, path in ((CORE, core), (DEPLOY, deploy)):
         assert repos.version(path, repo) == "7.0.1"
@@ -589,7 +589,7 @@ def test_remotes_are_never_written(tmp_path: Path, remotes: Path, wheels: list[s
     """After everything was resolved and placed, the remotes hold the refs and files they held."""
     before = {path: path.read_bytes() for path in remotes.rglob("*") if path.is_file()}
     resolved = sources.resolve(tmp_path / "w", "7.0.1", "auto", "main")
-    sources.place(tmp_path / "w", resolved, "main")
+    sources.lay_out(tmp_path / "w", resolved, "main")
     assert {path: path.read_bytes() for path in remotes.rglob("*") if path.is_file()} == before
 
 

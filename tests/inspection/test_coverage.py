@@ -81,8 +81,8 @@ def strategies(proven: dict[str, Any]) -> dict[str, str]:
     """Return the strategy that each proven architecture gets; the first model of an architecture counts."""
     found: dict[str, str] = {}
     for result in proven["results"].values():
-        if result.get("plans"):
-            found.setdefault(result["model_type"], next(iter(result["plans"])))
+        if result.get("measured"):
+            found.setdefault(result["model_type"], next(iter(result["measured"])))
     return found
 
 
@@ -94,7 +94,7 @@ def test_none_crashes_and_none_is_forgotten(proven: dict[str, Any]) -> None:
 def test_every_architecture_is_proven_or_refused(proven: dict[str, Any]) -> None:
     refused = {result["model_type"] for result in proven["results"].values() if "refused" in result}
     assert refused == REFUSED & set(proven["mapped"])
-    left = {name: result["tried"] for name, result in proven["results"].items() if result.get("plans") == {}}
+    left = {name: result["tried"] for name, result in proven["results"].items() if result.get("measured") == {}}
     assert left == {}
     assert len(strategies(proven).keys() | refused) >= min(GOAL, len(proven["mapped"]))
 
@@ -114,7 +114,7 @@ def passing(found: dict[str, Any]) -> set[str]:
     assert found["missing"] == []
     assert {name: result["crashed"] for name, result in found["results"].items() if "crashed" in result} == {}
     left = {name: result.get("tried", result.get("refused")) for name, result in found["results"].items()
-            if not result.get("plans")}
+            if not result.get("measured")}
     return set(found["mapped"]) - {found["results"][name]["model_type"] for name in left}
 
 
@@ -129,24 +129,25 @@ def test_detectors_are_proven_but_those_that_find_text_without_boxes(proven_dete
 
 
 def test_detectors_score_as_they_were_trained(proven_detectors: dict[str, Any]) -> None:
-    plans = {row["model_type"]: row["plans"]["hf"] for row in proven_detectors["results"].values() if row.get("plans")}
-    assert {name for name, plan in plans.items() if plan["no_object"]} == {"detr", "table-transformer", "yolos"}
-    without_loss = {name for name, plan in plans.items() if not plan["own_loss"]}
-    assert without_loss == {name for name in plans if name.startswith("pp_doclayout")}
-    assert plans["rt_detr"]["settings"]["num_denoising"] == {"attribute": "num_denoising", "value": 10}
-    assert plans["yolos"]["settings"]["num_queries"]["attribute"] == "num_detection_tokens"
-    assert "auxiliary_loss" not in plans["yolos"]["settings"]  # transformers cannot compute it there
-    assert plans["detr"]["frozen"] and not plans["rt_detr"]["frozen"]
+    rows = [row for row in proven_detectors["results"].values() if row.get("measured")]
+    passed = {row["model_type"]: row["measured"]["hf"] for row in rows}
+    assert {name for name in passed if passed[name]["no_object"]} == {"detr", "table-transformer", "yolos"}
+    without_loss = {name for name, measured in passed.items() if not measured["own_loss"]}
+    assert without_loss == {name for name in passed if name.startswith("pp_doclayout")}
+    assert passed["rt_detr"]["settings"]["num_denoising"] == {"attribute": "num_denoising", "value": 10}
+    assert passed["yolos"]["settings"]["num_queries"]["attribute"] == "num_detection_tokens"
+    assert "auxiliary_loss" not in passed["yolos"]["settings"]  # transformers cannot compute it there
+    assert passed["detr"]["frozen"] and not passed["rt_detr"]["frozen"]
 
 
 def test_segmenters_are_proven(proven_segmenters: dict[str, Any]) -> None:
     assert passing(proven_segmenters) == set(proven_segmenters["mapped"])
-    plans = {name: row["plans"]["hf"] for name, row in proven_segmenters["results"].items()}
-    assert {"upernet_swin", "upernet_convnext"} <= plans.keys()
-    assert plans["upernet_swin"]["ignore"] == "loss_ignore_index"
-    assert plans["segformer"]["ignore"] == "semantic_loss_ignore_index"
-    assert plans["segformer"]["onnx"]["dynamic_size"]
-    assert not plans["upernet_convnext"]["onnx"]["dynamic_size"]  # it exports, and gives other numbers
+    passed = {name: row["measured"]["hf"] for name, row in proven_segmenters["results"].items()}
+    assert {"upernet_swin", "upernet_convnext"} <= passed.keys()
+    assert passed["upernet_swin"]["ignore"] == "loss_ignore_index"
+    assert passed["segformer"]["ignore"] == "semantic_loss_ignore_index"
+    assert passed["segformer"]["onnx"]["dynamic_size"]
+    assert not passed["upernet_convnext"]["onnx"]["dynamic_size"]  # it exports, and gives other numbers
 
 
 def test_strategies_are_the_expected_ones(proven: dict[str, Any], real_clone: Path | None) -> None:
@@ -158,11 +159,11 @@ def test_strategies_are_the_expected_ones(proven: dict[str, Any], real_clone: Pa
 
 def test_hierarchical_networks_have_maps_at_four_strides(proven: dict[str, Any]) -> None:
     for name in ("resnet", "swin", "convnext", "efficientnet", "regnet", "segformer", "pvt", "hiera"):
-        plan = next(iter(proven["results"][name]["plans"].values()))
-        assert [tap["stride"] for tap in plan["taps"]] == [4, 8, 16, 32], name
-        widths = [tap["channels"] for tap in plan["taps"]]
+        measured = next(iter(proven["results"][name]["measured"].values()))
+        assert [tap["stride"] for tap in measured["taps"]] == [4, 8, 16, 32], name
+        widths = [tap["channels"] for tap in measured["taps"]]
         assert widths == sorted(widths), name
-        assert len(plan["stages"]) >= 2 and plan["feature_dim"] > 0, name
+        assert len(measured["stages"]) >= 2 and measured["feature_dim"] > 0, name
 
 
 def todays(names: Sequence[Any], count: int) -> list[Any]:

@@ -39,7 +39,7 @@ def proven(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 @pytest.mark.runtime
 def test_the_first_that_passes_is_taken(proven: dict[str, Any]) -> None:
     result = proven["auto"]
-    assert list(result["tried"]) == ["reuse"] and list(result["plans"]) == ["reuse"]
+    assert list(result["tried"]) == ["reuse"] and list(result["measured"]) == ["reuse"]
     assert result["tried"]["reuse"]["difference"] <= TOLERANCE
     assert len(result["tried"]["reuse"]["sizes"]) == 2, "at its own size and at another one"
     assert result["weights"] == "random"
@@ -54,18 +54,18 @@ def test_the_models_own_weights(proven: dict[str, Any]) -> None:
 
 @pytest.mark.runtime
 def test_what_is_measured(proven: dict[str, Any]) -> None:
-    plan = proven["hf"]["plans"]["hf"]
-    assert plan["head"] == {"modules": ["hf_model.classifier"], "kind": "Linear", "width": 32}
-    assert [tap["stride"] for tap in plan["taps"]] == [8]
-    plan = proven["auto"]["plans"]["reuse"]
-    assert plan["stages"] == [{"modules": ["patch_embed"]}, {"each": "blocks"}]
-    assert plan["taps"][0]["module"] == "blocks.-1" and plan["taps"][0]["channels"] == 32
-    assert plan["pre_logits"] == "inherited" and plan["other_size"] == [64, 96]
+    measured = proven["hf"]["measured"]["hf"]
+    assert measured["head"] == {"modules": ["hf_model.classifier"], "kind": "Linear", "width": 32}
+    assert [tap["stride"] for tap in measured["taps"]] == [8]
+    measured = proven["auto"]["measured"]["reuse"]
+    assert measured["stages"] == [{"modules": ["patch_embed"]}, {"each": "blocks"}]
+    assert measured["taps"][0]["module"] == "blocks.-1" and measured["taps"][0]["channels"] == 32
+    assert measured["pre_logits"] == "inherited" and measured["other_size"] == [64, 96]
 
 
 @pytest.mark.runtime
 def test_variants_have_widths_of_their_own(proven: dict[str, Any]) -> None:
-    widths = {entry["name"]: entry["feature_dim"] for entry in proven["own weights"]["plans"]["timm"]["variants"]}
+    widths = {entry["name"]: entry["feature_dim"] for entry in proven["own weights"]["measured"]["timm"]["variants"]}
     assert widths["base_patch16"] == 768 and widths["large_patch16"] == 1024
 
 
@@ -89,7 +89,7 @@ def test_variants_have_widths_of_their_own(proven: dict[str, Any]) -> None:
 def test_a_broken_one_falls_through_and_says_why(proven: dict[str, Any], case: str, reason: str) -> None:
     entry = proven[case]["tried"]["timm"]
     assert not entry["passed"] and reason in entry["reason"]
-    assert "timm" not in proven[case]["plans"]
+    assert "timm" not in proven[case]["measured"]
 
 
 @pytest.mark.runtime
@@ -103,7 +103,7 @@ def test_the_next_one_is_tried(proven: dict[str, Any]) -> None:
 @pytest.mark.runtime
 def test_position_embeddings_that_do_not_follow_as_the_models_do(proven: dict[str, Any]) -> None:
     result = proven["wrong interpolation"]
-    assert len(result["tried"]["timm"]["sizes"]) == 1 and not result["plans"]["timm"]["other_size"]
+    assert len(result["tried"]["timm"]["sizes"]) == 1 and not result["measured"]["timm"]["other_size"]
     problem = strategy.size_problem(result, "timm", [32, 32], [64, 64])
     assert problem and "must be 32 x 32" in problem
     assert strategy.size_problem(result, "timm", [32, 32], [32, 32]) is None
@@ -115,7 +115,7 @@ PROOFS = {
         "reuse": {"passed": False, "reason": "TAO has no beit", "difference": None, "sizes": []},
         "timm": {"passed": True, "reason": None, "difference": 2e-6, "sizes": [[32, 32]]},
     },
-    "plans": {"timm": {}},
+    "measured": {"timm": {}},
     "against": "tao-pytorch",
 }
 
@@ -127,7 +127,7 @@ def test_chosen() -> None:
         strategy.chosen(PROOFS, "reuse")
     with pytest.raises(UserError, match="strategy=hf was not proven for this model: run copier copy"):
         strategy.chosen(PROOFS, "hf")
-    none = {"tried": {"reuse": PROOFS["tried"]["reuse"]}, "plans": {}}
+    none = {"tried": {"reuse": PROOFS["tried"]["reuse"]}, "measured": {}}
     with pytest.raises(UserError, match=r"No strategy serves this model \(reuse: TAO has no beit\)"):
         strategy.chosen(none, "auto")
 

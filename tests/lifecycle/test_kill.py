@@ -193,7 +193,7 @@ def state(workdir: Path) -> dict[str, Any]:
 def leftovers(workdir: Path) -> list[str]:
     """Return what a killed command has left lying about."""
     pattern = re.compile(r"\..*\.new|.*\.new|\.tao-hf-.*|incoming|.*\.lock|.*\.rej|.*\.orig")
-    kept = {".tao-hf/locks/placing.lock"}
+    kept = {".tao-hf/locks/repositories.lock"}
     found = []
     for top, folders, names in os.walk(workdir):
         found += [Path(top, name) for name in (*folders, *names) if pattern.fullmatch(name)]

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tao_hf.answers.recorded import check_values
-from tao_hf.base.errors import UserError
 from tests.support.copies import MODEL
 from tests.support.template_versions import COPIER, Template, run, tao_hf, update
 
@@ -334,13 +332,6 @@ def test_answers_that_cannot_change_are_refused_and_nothing_happens(workdir: Pat
     refused(tao_hf(workdir, "update", "--to", "9.9.9"), "9.9.9")
     refused(tao_hf(workdir, "update", "no_such_model"), "no_such_model", MODEL)
     assert everything(workdir) == there
-
-
-def test_answers_without_a_proof_are_refused(workdir: Path) -> None:
-    """They are from 0.2.0, which had one strategy and measured nothing."""
-    found = {name: value for name, value in answers(workdir).items() if name != "proofs"}
-    with pytest.raises(UserError, match=r"did not prove the backbone: run copier copy .* like an update\. Nothing"):
-        check_values(found)
 
 
 def _list(_: str) -> str:

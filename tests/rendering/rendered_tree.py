@@ -16,7 +16,7 @@ from typing import Any
 from tests.support.renderings import classifier_context, detector_context, rendered, segmenter_context
 
 _BARE = {"positions": {}, "spellings": [], "sized": False, "rules": [["vit.{tensor}", "{tensor}", ""]]}
-_OTHER_PLAN = {
+_OTHER = {
     "head": {"modules": ["head", "head_dist"], "kind": "Linear", "width": 32},
     "norms": True,
     "pre_logits": "forward_head",
@@ -32,11 +32,11 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
         size=(27, 20), channels=1, num_labels=2, resize={"mode": "shortest_edge", "size": 22}, interpolation="lanczos"
     ),
     "classifier without resizing": lambda: classifier_context(resize=None, crop_rounding="even", channel_order="BGR"),
-    "classifier by dynamo": lambda: classifier_context(plan={"onnx": {"exporter": "dynamo", "opset": 18}}),
+    "classifier by dynamo": lambda: classifier_context(measured={"onnx": {"exporter": "dynamo", "opset": 18}}),
     "classifier by reuse": lambda: classifier_context(strategy="reuse"),
     "classifier by timm": lambda: classifier_context(strategy="timm"),
-    "other classifier by reuse": lambda: classifier_context(strategy="reuse", plan=_other(_OTHER_PLAN)),
-    "other classifier by timm": lambda: classifier_context(strategy="timm", plan=_other(_OTHER_PLAN)),
+    "other classifier by reuse": lambda: classifier_context(strategy="reuse", measured=_OTHER, network=_BARE),
+    "other classifier by timm": lambda: classifier_context(strategy="timm", measured=_OTHER, network=_BARE),
     "detector": detector_context,
     "softmax detector": lambda: detector_context(no_object=True, frozen=True, checkpointing=False),
     "detector without a loss": lambda: detector_context(
@@ -50,12 +50,6 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "segmenter without a loss": lambda: segmenter_context(own_loss=False, ignore=None),
 }
-
-
-def _other(plan: dict[str, Any]) -> dict[str, Any]:
-    from tests.support.renderings import NETWORK
-
-    return {**plan, "network": {**NETWORK, **_BARE}}
 
 
 def manifest() -> dict[str, dict[str, str]]:

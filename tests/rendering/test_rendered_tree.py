@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from copy_fixtures import MODEL, copied, tiny_vit  # noqa: F401
 from jinja2 import meta
 
 from tao_hf.rendering import environment, layers, tasks, template_vars
 from tests.rendering.rendered_tree import CASES, differences, manifest
+from tests.support.copies import MODEL
 from tests.support.renderings import ROOT, rendered
 
 LAYER_FOLDERS = ("template", "networks", "tasks")
@@ -154,7 +154,7 @@ def test_copier_is_told_the_settings_of_the_environment() -> None:
 
 
 @pytest.mark.runtime
-def test_copier_renders_what_our_environment_renders(copied: Path) -> None:  # noqa: F811
+def test_copier_renders_what_our_environment_renders(copied: Path) -> None:
     answers = yaml.safe_load((copied / ".tao-hf" / MODEL / "answers.yml").read_text(encoding="utf-8"))
     names = {**answers, **template_vars.derived(ROOT, answers)}
     found = {path: (copied / path).read_text(encoding="utf-8") for path in names["model_record"]["files"]}

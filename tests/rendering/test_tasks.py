@@ -89,6 +89,6 @@ def test_a_mistake_is_said_in_one_sentence(root: Path, case: str) -> None:
 
 def test_what_is_no_yaml_is_said_in_one_line(root: Path) -> None:
     (root / "tasks" / "toy_depth" / "task.yml").write_text("classes: [", encoding="utf-8")
-    with pytest.raises(UserError, match=r"task\.yml of the template cannot be read") as caught:
+    with pytest.raises(UserError, match=r"tasks/toy_depth/task\.yml of the template cannot be read") as caught:
         tasks.task(root, "toy-depth")
     assert "\n" not in str(caught.value)

@@ -17,7 +17,7 @@ import pytest
 
 from tao_hf.base.errors import UserError
 from tao_hf.runtime import engine as docker
-from tao_hf.runtime.container import STOPPED, Container, Plan
+from tao_hf.runtime.container import STOPPED, Container, ContainerSettings
 from tao_hf.runtime.kinds import get_runtime
 from tests.support.paths import HOOKS
 from tests.support.somebody import heed_interrupts
@@ -28,8 +28,8 @@ SOMEBODY = 12345
 HOLD = """
 import sys
 from pathlib import Path
-from tao_hf.runtime.container import Container, Plan
-container = Container(Plan("tao-hf-test", sys.argv[1], Path(sys.argv[2])))
+from tao_hf.runtime.container import Container, ContainerSettings
+container = Container(ContainerSettings("tao-hf-test", sys.argv[1], Path(sys.argv[2])))
 print(container.name, flush=True)
 container.run(["sh", "-c", "mkdir made; echo x > made/file; echo y > '/workspace/a file'; sleep 1000"])
 """
@@ -51,8 +51,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 @contextmanager
-def running(plan: Plan) -> Iterator[Container]:
-    container = Container(plan)
+def running(settings: ContainerSettings) -> Iterator[Container]:
+    container = Container(settings)
     try:
         yield container
     finally:
@@ -74,8 +74,8 @@ def owners(folder: Path) -> set[tuple[int, int]]:
 
 def test_commands_run_and_files_are_handed_back(root: Path) -> None:
     """Output, status, directory and variables are right; what root wrote belongs to the mount's owner afterwards."""
-    plan = Plan("tao-hf-test", image(), root, variables={"A": "container"})
-    with running(plan) as container:
+    settings = ContainerSettings("tao-hf-test", image(), root, variables={"A": "container"})
+    with running(settings) as container:
         lines: list[str] = []
         command = ["sh", "-c", 'echo "$A $B"; pwd; exit 7']
         done = container.run(command, variables={"B": "exec"}, workdir="/tmp", on_line=lines.append)
@@ -91,7 +91,7 @@ def test_what_belonged_to_root_before_stays_with_root(root: Path) -> None:
     """Only what changed while the container ran is handed back."""
     (root / "mine").write_text("of root\n")
     time.sleep(1.1)
-    with running(Plan("tao-hf-test", image(), root)) as container:
+    with running(ContainerSettings("tao-hf-test", image(), root)) as container:
         container.run(["touch", "new"])
     assert (root / "mine").stat().st_uid == 0
     assert (root / "new").stat().st_uid == SOMEBODY
@@ -116,7 +116,7 @@ def test_container_ends_with_the_process(root: Path, number: signal.Signals) -> 
 
 
 def test_container_killed_from_outside_is_said(root: Path, tmp_path: Path) -> None:
-    with running(Plan("tao-hf-test", image(), root)) as container:
+    with running(ContainerSettings("tao-hf-test", image(), root)) as container:
         threading.Timer(1.0, lambda: docker.run("kill", container.name)).start()
         log = tmp_path / "step.log"
         done = container.run(["sleep", "60"], log=log)
@@ -128,7 +128,7 @@ def test_container_killed_from_outside_is_said(root: Path, tmp_path: Path) -> No
 
 def test_time_limit_ends_the_command_inside(root: Path) -> None:
     """A command over its time is gone, not only its client."""
-    with running(Plan("tao-hf-test", image(), root)) as container:
+    with running(ContainerSettings("tao-hf-test", image(), root)) as container:
         done = container.run(["sleep", "60"], timeout=1.5)
         assert done.returncode == 124
         assert container.name not in containers()
@@ -136,8 +136,8 @@ def test_time_limit_ends_the_command_inside(root: Path) -> None:
 
 def test_name_in_use_gets_an_ending(root: Path) -> None:
     """Two inspections at once live side by side."""
-    plan = Plan("tao-hf-test-inspect", image(), root, unique=False)
-    with running(plan) as first, running(plan) as second:
+    settings = ContainerSettings("tao-hf-test-inspect", image(), root, unique=False)
+    with running(settings) as first, running(settings) as second:
         assert first.name == "tao-hf-test-inspect"
         assert second.name.startswith("tao-hf-test-inspect-")
         second.close()
@@ -145,7 +145,7 @@ def test_name_in_use_gets_an_ending(root: Path) -> None:
 
 
 def test_runs_as_the_user_asked_for(root: Path) -> None:
-    with running(Plan("tao-hf-test", image(), root, user=f"{SOMEBODY}:{SOMEBODY}")) as container:
+    with running(ContainerSettings("tao-hf-test", image(), root, user=f"{SOMEBODY}:{SOMEBODY}")) as container:
         lines: list[str] = []
         container.run(["sh", "-c", "id -u; touch mine"], on_line=lines.append)
     assert lines == [str(SOMEBODY)]
@@ -156,7 +156,7 @@ def test_secrets_are_nowhere_to_be_seen(root: Path, tmp_path: Path, monkeypatch:
     """The command gets the token; docker inspect, the process list and the log do not."""
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret_value")
     monkeypatch.setenv("https_proxy", "http://me:proxy_secret_value@proxy:3128")
-    with running(Plan("tao-hf-test", image(), root)) as container:
+    with running(ContainerSettings("tao-hf-test", image(), root)) as container:
         seen: list[str] = []
 
         def look() -> None:
@@ -187,7 +187,7 @@ def test_options_of_the_person_take_effect(root: Path, tmp_path: Path, monkeypat
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     monkeypatch.setenv("TAO_HF_DOCKER_ARGS", f"--env EXTRA=yes --volume {tmp_path}:/data:ro --hostname box")
     lines: list[str] = []
-    with running(Plan("tao-hf-test", image(), root)) as container:
+    with running(ContainerSettings("tao-hf-test", image(), root)) as container:
         command = ["sh", "-c", 'echo "$EXTRA"; hostname; ls /data; cat "$SSL_CERT_FILE"']
         container.run(command, passed=("SSL_CERT_FILE",), on_line=lines.append)
     assert lines == ["yes", "box", "company.pem", "workdir", "certificate"]
@@ -196,10 +196,10 @@ def test_options_of_the_person_take_effect(root: Path, tmp_path: Path, monkeypat
 def test_docker_refuses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that is not there, an option docker does not know: Docker's reason in one sentence."""
     with pytest.raises(UserError, match=r"cannot be started: .*No such image"):
-        Container(Plan("tao-hf-test", "tao-hf-no-such-image:x", root))
+        Container(ContainerSettings("tao-hf-test", "tao-hf-no-such-image:x", root))
     monkeypatch.setenv("TAO_HF_DOCKER_ARGS", "--no-such-option")
     with pytest.raises(UserError, match="unknown flag"):
-        Container(Plan("tao-hf-test", image(), root))
+        Container(ContainerSettings("tao-hf-test", image(), root))
 
 
 def test_daemon_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def test_daemon_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_labels_name_process_and_directory(root: Path) -> None:
-    with running(Plan("tao-hf-test", image(), root)) as container:
+    with running(ContainerSettings("tao-hf-test", image(), root)) as container:
         labels = json.loads(docker.run("inspect", "--format", "{{json .Config.Labels}}", container.name))
     assert labels["tao-hf-template.root"] == str(root)
     assert labels["tao-hf-template.pid"] == str(os.getpid())

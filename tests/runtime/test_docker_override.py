@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tao_hf.base.errors import UserError
-from tao_hf.runtime.container import Container, Plan
+from tao_hf.runtime.container import Container, ContainerSettings
 from tao_hf.runtime.docker import DockerRuntime
 from tests.support.copies import MODEL
 
@@ -29,17 +29,17 @@ def workdir(own_copy: Path) -> Path:
 class Broken(DockerRuntime):
     """A runtime whose containers are started or set up in another way."""
 
-    def __init__(self, root: Path, plan: Mapping[str, object], install: Callable[[str], str]) -> None:
-        """Change the plan's fields, and every word of the installation."""
+    def __init__(self, root: Path, changes: Mapping[str, object], install: Callable[[str], str]) -> None:
+        """Change the fields of the settings, and every word of the installation."""
         super().__init__(root)
-        self._changes, self._change = plan, install
+        self._changes, self._change = changes, install
 
-    def _plan(self, context: str) -> Plan:
-        plan = super()._plan(context)
+    def _settings(self, context: str) -> ContainerSettings:
+        settings = super()._settings(context)
         changes = dict(self._changes)
         if "variables" in changes:
-            changes["variables"] = {**plan.variables, **changes["variables"]}
-        return replace(plan, **changes)
+            changes["variables"] = {**settings.variables, **changes["variables"]}
+        return replace(settings, **changes)
 
     def _installation(self, context: str, container: Container) -> Iterator[Sequence[str]]:
         for argv in super()._installation(context, container):

@@ -382,7 +382,7 @@ LOCAL = {"kind": "local", "gpu": False, "images": {}, "fallback": False}
 
 def settle(runtime: str, pytorch: str = "", deploy: str = "", without_gpu: bool = False) -> dict[str, Any]:
     """Return what `copier copy` settles on."""
-    return questions.settle_runtime(False, runtime, pytorch, deploy, "", without_gpu)
+    return questions.settle_runtime(runtime, pytorch, deploy, "", without_gpu)
 
 
 def no_docker(machine: FakeMachine) -> None:
@@ -464,11 +464,6 @@ def test_docker_stops(machine: FakeMachine) -> None:
 def test_local_does_not_touch_docker(machine: FakeMachine) -> None:
     assert settle("local", PYTORCH, DEPLOY) == LOCAL
     assert not questions.asks_for_image("pytorch", "local") and not questions.asks_about_gpu("local", "", "")
-    assert machine.calls() == []
-
-
-def test_update_does_not_touch_docker(machine: FakeMachine) -> None:
-    assert questions.settle_runtime(True, "docker", PYTORCH, DEPLOY, "", False) == LOCAL
     assert machine.calls() == []
 
 

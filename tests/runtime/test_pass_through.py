@@ -8,7 +8,7 @@ import pytest
 
 from tao_hf.base.errors import UserError
 from tao_hf.runtime import engine, pass_through
-from tao_hf.runtime.container import Plan, inside
+from tao_hf.runtime.container import ContainerSettings, inside
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_certificates_are_mounted_where_they_are(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PIP_CERT", str(bundle))
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "gone.pem"))
     assert pass_through.certificates() == [bundle]
-    assert f"{bundle}:{bundle}:ro" in Plan("n", "image", tmp_path).argv("n")
+    assert f"{bundle}:{bundle}:ro" in ContainerSettings("n", "image", tmp_path).argv("n")
 
 
 def test_docker_run_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +75,10 @@ def test_docker_run_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("NGC_KEY", "ngc_secret")
     monkeypatch.setenv("TAO_HF_DOCKER_ARGS", "--shm-size=32g")
-    plan = Plan("n", "image", tmp_path, user="7:8", options=("--shm-size", "16G"), variables={"A": "b"})
-    argv = plan.argv("name")
+    settings = ContainerSettings(
+        "n", "image", tmp_path, user="7:8", options=("--shm-size", "16G"), variables={"A": "b"}
+    )
+    argv = settings.argv("name")
     text = " ".join(argv)
     assert argv[:2] == ["docker", "run"]
     assert f"--volume {tmp_path}:/workspace" in text

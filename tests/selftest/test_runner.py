@@ -30,6 +30,14 @@ INFO: dict[str, Any] = {
     "num_labels": 1000,
     "image_size": [24, 32],
     "channels": 3,
+    "strategy": "hf",
+    "proof": {"difference": 1e-6, "sizes": [[24, 32]], "weights": "random", "against": "tao-pytorch"},
+    "network": "backbone",
+    "rows_per_image": "one",
+    "data_files": [],
+    "data_settings": {
+        f"dataset.{split}_dataset.images_dir": f"{{data}}/{split}" for split in ("train", "val", "test")
+    },
     "files": [
         f"tao-core/{MODEL}.py",
         f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/entrypoint/{MODEL}.py",

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import Step, step
+from tao_hf.base.progress import Activity, activity
 from tao_hf.runtime import engine, pass_through
 from tao_hf.runtime.process import stream
 from tests.support.paths import STANDINS
@@ -204,7 +204,7 @@ def _ensure(image: Image) -> None:
     if image.parent:
         _ensure(image.parent)
     replaced = engine.run("image", "inspect", "--format", "{{.Id}}", image.name) if engine.has_image(image.name) else ""
-    with step(f"making {image.name}") as shown:
+    with activity(f"making {image.name}") as shown:
         if image.parent:
             _commit(image, shown)
         else:
@@ -214,7 +214,7 @@ def _ensure(image: Image) -> None:
         subprocess.run(["docker", "image", "rm", replaced.strip()], capture_output=True, check=False)
 
 
-def _commit(image: Image, shown: Step) -> None:
+def _commit(image: Image, shown: Activity) -> None:
     with _container(image.parent) as name:
         _docker("exec", name, "mkdir", "-p", _FILES)
         for path in image.files:
@@ -255,7 +255,7 @@ def _container(image: Image) -> Iterator[str]:
         keeper.communicate()
 
 
-def _import_debian(image: Image, shown: Step) -> None:
+def _import_debian(image: Image, shown: Activity) -> None:
     trouble = problem()
     if trouble:
         raise UserError(f"{image.name} cannot be made: {trouble}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tao_hf.rendering import environment, template_vars
 from tests.support.paths import ROOT
@@ -33,7 +34,7 @@ FINDINGS: dict[str, Any] = {
 }
 
 # What the proof of strategy hf found of that model.
-PLAN: dict[str, Any] = {
+MEASURED: dict[str, Any] = {
     "network": None,
     "variants": [],
     "head": {"modules": ["hf_model.classifier"], "kind": "Linear", "width": 32},
@@ -59,7 +60,7 @@ PLAN: dict[str, Any] = {
     "other_size": [48, 64],
     "onnx": FINDINGS["onnx"],
 }
-# What the proof of strategies reuse and timm found of it: the same network in TAO and timm.
+# What its family says of it with strategies reuse and timm, and what the proof measured of the variants.
 NETWORK: dict[str, Any] = {
     "base": "timm.models.vision_transformer.VisionTransformer",
     "rules": [
@@ -74,14 +75,13 @@ NETWORK: dict[str, Any] = {
     "imports": [],
     "setup": "",
     "methods": "",
+    "arguments": [["act_layer", {"$name": "torch.nn.GELU"}]],
+    "variants": {"small": [["depth", 3]]},
 }
-VARIANTS: list[dict[str, Any]] = [
-    {"suffix": "_small", "name": "vit_small", "arguments": [["depth", 3]], "feature_dim": 48},
-    {"suffix": "", "name": "", "arguments": [["act_layer", {"$name": "torch.nn.GELU"}]], "feature_dim": 32},
-]
+VARIANTS: list[dict[str, Any]] = [{"name": "small", "feature_dim": 48}]
 PROOFS: dict[str, Any] = {
     "tried": {"hf": {"passed": True, "reason": None, "difference": 0.0, "sizes": [[24, 32]]}},
-    "plans": {"hf": PLAN},
+    "measured": {"hf": MEASURED},
     "weights": "random",
     "against": "tao-pytorch",
 }
@@ -95,7 +95,8 @@ def classifier_context(
     num_labels: int = 4,
     hf_model_id: str = "acme/tiny-vit",
     strategy: str = "hf",
-    plan: dict[str, Any] | None = None,
+    measured: dict[str, Any] | None = None,
+    network: dict[str, Any] | None = None,
     **preprocess: Any,
 ) -> dict[str, Any]:
     """Return the names that templates see for an image classifier.
@@ -107,7 +108,8 @@ def classifier_context(
         num_labels: Number of classes.
         hf_model_id: What the person typed as the model.
         strategy: How the backbone is made.
-        plan: What differs from `PLAN`; for other strategies than hf also from `NETWORK` and `VARIANTS`.
+        measured: What differs from `MEASURED`; for other strategies than hf also from `VARIANTS`.
+        network: What differs from `NETWORK`.
         **preprocess: What differs from the preprocessing of `FINDINGS`.
     """
     findings = copy.deepcopy(FINDINGS)
@@ -129,24 +131,25 @@ def classifier_context(
         "image_size": list(size),
         "num_labels": num_labels,
         "strategy": strategy,
-        "proofs": _proofs(strategy, plan or {}),
+        "proofs": _proofs(strategy, measured or {}),
         "branch_name": "tao-hf",
     }
-    return {**answers, **template_vars.derived(ROOT, answers)}
+    said = {**copy.deepcopy(NETWORK), **(network or {})}
+    with mock.patch.object(template_vars.network, "evaluate", return_value=said):
+        return {**answers, **template_vars.derived(ROOT, answers)}
 
 
-def _proofs(strategy: str, plan: dict[str, Any]) -> dict[str, Any]:
-    """Return `PROOFS` for a strategy and what its plan has besides."""
+def _proofs(strategy: str, measured: dict[str, Any]) -> dict[str, Any]:
+    """Return `PROOFS` for a strategy and what was measured besides."""
     proofs = copy.deepcopy(PROOFS)
-    own = {} if strategy == "hf" else {"network": copy.deepcopy(NETWORK), "variants": copy.deepcopy(VARIANTS)}
-    proofs["plans"] = {strategy: {**proofs["plans"]["hf"], **own, **plan}}
+    own = {} if strategy == "hf" else {"configuration": {"model_type": "vit"}, "variants": copy.deepcopy(VARIANTS)}
+    proofs["measured"] = {strategy: {**proofs["measured"]["hf"], **own, **measured}}
     proofs["tried"] = {strategy: proofs["tried"]["hf"]}
     return proofs
 
 
 # What the proof found of a detector and of a segmenter; the network is the Hugging Face model whole.
 WHOLE: dict[str, Any] = {
-    "network": None,
     "backbone": "model.backbone",
     "interpolates": False,
     "frozen": False,
@@ -178,27 +181,28 @@ SEGMENTER: dict[str, Any] = {
 }
 
 
-def detector_context(**plan: Any) -> dict[str, Any]:
+def detector_context(**measured: Any) -> dict[str, Any]:
     """Return the names that templates see for a detector.
 
     Args:
-        **plan: What differs from `DETECTOR`; also ``model_name`` and ``model_class``.
+        **measured: What differs from `DETECTOR`; also ``model_name`` and ``model_class``.
     """
-    return _whole_context("object-detection", "rt_detr", "RTDetrForObjectDetection", {**DETECTOR, **plan})
+    return _whole_context("object-detection", "rt_detr", "RTDetrForObjectDetection", {**DETECTOR, **measured})
 
 
-def segmenter_context(**plan: Any) -> dict[str, Any]:
+def segmenter_context(**measured: Any) -> dict[str, Any]:
     """Return the names that templates see for a segmenter.
 
     Args:
-        **plan: What differs from `SEGMENTER`; also ``model_name`` and ``model_class``.
+        **measured: What differs from `SEGMENTER`; also ``model_name`` and ``model_class``.
     """
-    return _whole_context("image-segmentation", "segformer", "SegformerForSemanticSegmentation", {**SEGMENTER, **plan})
+    model_class = "SegformerForSemanticSegmentation"
+    return _whole_context("image-segmentation", "segformer", model_class, {**SEGMENTER, **measured})
 
 
-def _whole_context(task_type: str, model_type: str, model_class: str, plan: dict[str, Any]) -> dict[str, Any]:
-    model_name = plan.pop("model_name", "tiny_vit")
-    model_class = plan.pop("model_class", model_class)
+def _whole_context(task_type: str, model_type: str, model_class: str, measured: dict[str, Any]) -> dict[str, Any]:
+    model_name = measured.pop("model_name", "tiny_vit")
+    model_class = measured.pop("model_class", model_class)
     names = classifier_context(
         model_name=model_name, resize={"mode": "shortest_edge", "size": 28}, reduce_labels=False
     )
@@ -216,7 +220,7 @@ def _whole_context(task_type: str, model_type: str, model_class: str, plan: dict
         "task_type": task_type,
         "findings": findings,
         "strategy": "auto",
-        "proofs": {**copy.deepcopy(PROOFS), "plans": {"hf": plan}},
+        "proofs": {**copy.deepcopy(PROOFS), "measured": {"hf": measured}},
     }
     return {**answers, **template_vars.derived(ROOT, answers)}
 

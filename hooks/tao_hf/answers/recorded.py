@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tao_hf.answers import validators
+from tao_hf.answers import earlier, validators
 from tao_hf.base.errors import UserError
 from tao_hf.base.text import one_line
 from tao_hf.workdir import staging
@@ -26,7 +26,7 @@ _SETTLED = "it was settled by copier copy, and an update asks neither the networ
 
 
 def load(workdir: Path, model: str) -> dict[str, Any]:
-    """Return a model's answers.
+    """Return a model's answers, in the present form; see `earlier`.
 
     Raises:
         UserError: There are none, or they are no YAML mapping.
@@ -40,10 +40,10 @@ def load(workdir: Path, model: str) -> dict[str, Any]:
         raise UserError(f"The answers of {model} in {path} cannot be read ({reason}); {hint}.") from error
     if not isinstance(found, dict) or not isinstance(found.get("findings"), dict):
         raise UserError(f"{path} does not hold answers; {hint}.")
-    return found
+    return earlier.brought_up(found)
 
 
-def check(workdir: Path, model: str, data: Mapping[str, Any], questions: Collection[str]) -> None:
+def check(workdir: Path, model: str, data: Mapping[str, Any], questions: Collection[str]) -> dict[str, Any]:
     """Refuse answers, given in `data` or edited in the file, that an update cannot change, and wrong values.
 
     Args:
@@ -52,12 +52,17 @@ def check(workdir: Path, model: str, data: Mapping[str, Any], questions: Collect
         data: Answers given on the command line; text is read as YAML, as Copier does.
         questions: Names of the questions that the template has now; those that it did not have before may be answered.
 
+    Returns:
+        The answers that the update renders.
+
     Raises:
         UserError: One of them cannot be changed by an update, or has no usable value.
     """
     now = load(workdir, model)
     tip = Ledger(workdir).tip(f"template/{model}")
-    before = yaml.safe_load(Ledger(workdir).files(tip)[staging.answers_file(model)]) if tip else now
+    before = now
+    if tip:
+        before = earlier.brought_up(yaml.safe_load(Ledger(workdir).files(tip)[staging.answers_file(model)]))
     rendering = staging.incoming(workdir, model).exists()  # an interrupted update: its version is there already
     changed = {
         name: now.get(name)
@@ -78,6 +83,7 @@ def check(workdir: Path, model: str, data: Mapping[str, Any], questions: Collect
         restore = "" if name in data else f" ./tao-hf restore {model} puts back the recorded answers."
         raise UserError(f"{name} cannot be changed by an update, because {why}.{restore}")
     check_values({**now, **changed})
+    return {**now, **changed}
 
 
 def check_values(found: Mapping[str, Any]) -> None:
@@ -90,7 +96,7 @@ def check_values(found: Mapping[str, Any]) -> None:
         validators.image_size_problem(found.get("image_size"), found["findings"])
         or validators.num_labels_problem(found.get("num_labels"), found["findings"])
         or validators.backbone_problem(
-            found.get("strategy"), found.get("image_size"), found["findings"], found.get("proofs")
+            found.get("strategy"), found.get("image_size"), found["findings"], found["proofs"]
         )
     )
     if problem:

@@ -44,7 +44,7 @@ def _problem(proofs: Mapping[str, Any], strategy: str) -> str | None:
 
 def size_problem(proofs: Mapping[str, Any], strategy: str, native: Sequence[int], size: Sequence[int]) -> str | None:
     """Return why the backbone cannot have an input size, [height, width] in pixels, or `None`."""
-    if list(size) == list(native) or proofs["plans"][strategy]["other_size"]:
+    if list(size) == list(native) or proofs["measured"][strategy]["other_size"]:
         return None
     return (
         f"image_size must be {native[0]} x {native[1]} pixels for this model with strategy={strategy}: at another size "

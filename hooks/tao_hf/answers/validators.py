@@ -45,13 +45,10 @@ def num_labels_problem(num_labels: Any, findings: Mapping[str, Any]) -> str | No
     return None
 
 
-def backbone_problem(strategy: Any, image_size: Any, findings: Mapping[str, Any], proofs: Any) -> str | None:
+def backbone_problem(
+    strategy: Any, image_size: Any, findings: Mapping[str, Any], proofs: Mapping[str, Any]
+) -> str | None:
     """Return why a backbone cannot be made this way or for this input size, or `None`."""
-    if not isinstance(proofs, Mapping) or "tried" not in proofs:
-        return (
-            "These answers are from a version of the template that did not prove the backbone: run copier copy once "
-            "with the same hf_model_id and model_name; it merges like an update."
-        )
     try:
         used = chosen(proofs, strategy)
     except UserError as error:

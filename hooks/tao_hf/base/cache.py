@@ -18,7 +18,7 @@ def cache_root() -> Path:
 
 
 def cache_dir(name: str) -> Path:
-    """Return (and make) one room of the cache.
+    """Return (and make) a folder of the cache.
 
     Raises:
         UserError: when the directory cannot be made.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 
 _HOLDER = "TAO_HF_LOCK_HOLDER"  # the process on whose behalf a command works: it holds the model's lock
 
@@ -53,9 +53,9 @@ def removal_marker(workdir: Path, model: str) -> Path:
 
 
 @contextlib.contextmanager
-def placing(workdir: Path) -> Iterator[None]:
+def repositories(workdir: Path) -> Iterator[None]:
     """Be the only one who changes files in the repositories of `workdir`; wait for another who does."""
-    handle = os.open(_folder(workdir) / "placing.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = os.open(_folder(workdir) / "repositories.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         wait_for(handle, "Waiting for another command that changes these repositories")
         yield
@@ -68,7 +68,7 @@ def wait_for(handle: int | IO[str], title: str) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        with step(title):
+        with activity(title):
             fcntl.flock(handle, fcntl.LOCK_EX)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Step:
-    """A running step: its title on one line, the seconds passed, and the latest detail.
+class Activity:
+    """Something that goes on: its title on one line, the seconds passed, and the latest detail.
 
     On a terminal the line is redrawn; elsewhere (CI, a pipe) the title is printed once and the result once, so that
     logs stay readable.
@@ -28,7 +28,7 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the step began."""
+        """Seconds since it began."""
         return time.monotonic() - self.started
 
     def detail(self, text: str) -> None:
@@ -62,9 +62,9 @@ class Step:
 
 
 @contextmanager
-def step(title: str) -> Iterator[Step]:
+def activity(title: str) -> Iterator[Activity]:
     """Show `title` while the body runs, then whether it went well and how many seconds it took."""
-    running = Step(title)
+    running = Activity(title)
     running.begin()
     try:
         yield running

@@ -24,8 +24,16 @@ _UNFINISHED = {
 }
 
 
-class _Plan(NamedTuple):
-    """A clone's branch (`None`: detached) and commit, whether the wanted branch exists, and its start."""
+class _Switch(NamedTuple):
+    """What a clone needs to get onto the wanted branch.
+
+    Attributes:
+        path: The clone.
+        current: The branch that it is on, `None` for a detached head.
+        commit: The commit that it is on.
+        exists: Whether it has the wanted branch.
+        start: The revision that a new branch starts from; empty for where the clone stands.
+    """
 
     path: Path
     current: str | None
@@ -52,7 +60,7 @@ def check(workdir: Path, branch: str, base: str) -> None:
     for repo, path in found:
         if path is not None:
             _check_writable(path, repo.package)
-            _plan(workdir, path, branch, base)
+            _switch(workdir, path, branch, base)
 
 
 def create(workdir: Path, names: Iterable[str], branch: str, base: str) -> list[str]:
@@ -76,26 +84,26 @@ def create(workdir: Path, names: Iterable[str], branch: str, base: str) -> list[
     """
     _check_name(branch)
     notes: list[str] = []
-    plans = [_plan(workdir, workdir / name, branch, base) for name in names]
-    done: list[_Plan] = []
-    for plan in plans:
-        if plan.current == branch:
+    switches = [_switch(workdir, workdir / name, branch, base) for name in names]
+    done: list[_Switch] = []
+    for switch in switches:
+        if switch.current == branch:
             continue
         try:
-            if plan.exists:
-                git.run("switch", "--quiet", "--no-guess", branch, cwd=plan.path)
+            if switch.exists:
+                git.run("switch", "--quiet", "--no-guess", branch, cwd=switch.path)
             else:
-                notes += _bring_forward(plan, base)
-                start = [plan.start] if plan.start else []
-                git.run("switch", "--quiet", "--no-track", "--create", branch, *start, cwd=plan.path)
+                notes += _bring_forward(switch, base)
+                start = [switch.start] if switch.start else []
+                git.run("switch", "--quiet", "--no-track", "--create", branch, *start, cwd=switch.path)
         except git.GitError as error:
             for earlier in reversed(done):
                 _go_back(earlier, branch)
             raise UserError(
-                f"git could not switch {plan.path.name} to {branch} ({error.reason}); all clones are on the "
+                f"git could not switch {switch.path.name} to {branch} ({error.reason}); all clones are on the "
                 "branches they were on."
             ) from error
-        done.append(plan)
+        done.append(switch)
     return notes
 
 
@@ -140,7 +148,7 @@ def _check_writable(path: Path, package: str) -> None:
             raise UserError(f"{folder} is read-only, so nothing can be added there; make it writable (chmod -R u+w).")
 
 
-def _plan(workdir: Path, path: Path, branch: str, base: str) -> _Plan:
+def _switch(workdir: Path, path: Path, branch: str, base: str) -> _Switch:
     """Return what `path` needs to get onto `branch`.
 
     Raises:
@@ -152,7 +160,7 @@ def _plan(workdir: Path, path: Path, branch: str, base: str) -> _Plan:
     here = current(path)
     exists = git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}", cwd=path)
     if here == branch:
-        return _Plan(path, here, commit, exists, "")
+        return _Switch(path, here, commit, exists, "")
     check_finished(path)
     _check_clean(workdir, path, branch)
     if exists:
@@ -160,9 +168,9 @@ def _plan(workdir: Path, path: Path, branch: str, base: str) -> _Plan:
             raise UserError(
                 f"{path} stands on commits that no branch holds; give them a branch (git branch NAME) first."
             )
-        return _Plan(path, here, commit, True, "")
+        return _Switch(path, here, commit, True, "")
     _check_prefix(path, branch)
-    return _Plan(path, here, commit, False, _start(path, here, base))
+    return _Switch(path, here, commit, False, _start(path, here, base))
 
 
 def _start(path: Path, here: str | None, base: str) -> str:
@@ -218,10 +226,10 @@ def _own_modules(workdir: Path) -> dict[str, str]:
     return modules
 
 
-def _bring_forward(plan: _Plan, base: str) -> list[str]:
+def _bring_forward(switch: _Switch, base: str) -> list[str]:
     """Fast-forward the base branch the clone stands on from its upstream, when nothing can be lost by it."""
-    path = plan.path
-    if plan.current is None or (base and plan.current != base) or _changed(path):
+    path = switch.path
+    if switch.current is None or (base and switch.current != base) or _changed(path):
         return []
     if not git.succeeds("rev-parse", "--verify", "--quiet", "@{upstream}", cwd=path):
         return []
@@ -229,18 +237,18 @@ def _bring_forward(plan: _Plan, base: str) -> list[str]:
         git.run("fetch", "--quiet", "--no-recurse-submodules", cwd=path, timeout=_FETCH_SECONDS)
         git.run("merge", "--quiet", "--ff-only", "@{upstream}", cwd=path, timeout=None)
     except git.GitError as error:
-        return [f"{path.name}: {plan.current} could not be brought up to date ({error.reason}); it is used as is."]
+        return [f"{path.name}: {switch.current} could not be brought up to date ({error.reason}); it is used as is."]
     return []
 
 
-def _go_back(plan: _Plan, branch: str) -> None:
+def _go_back(switch: _Switch, branch: str) -> None:
     """Put a clone back where it was and remove the branch again if it was new; git's own checks stay on."""
     try:
-        target = [plan.current] if plan.current else ["--detach", plan.commit]
-        git.run("switch", "--quiet", "--no-guess", *target, cwd=plan.path)
-        if not plan.exists:
-            git.run("branch", "--quiet", "-D", branch, cwd=plan.path)
+        target = [switch.current] if switch.current else ["--detach", switch.commit]
+        git.run("switch", "--quiet", "--no-guess", *target, cwd=switch.path)
+        if not switch.exists:
+            git.run("branch", "--quiet", "-D", branch, cwd=switch.path)
     except git.GitError as error:
         raise UserError(
-            f"{plan.path.name} could not be put back from {branch} ({error.reason}); please look at it."
+            f"{switch.path.name} could not be put back from {branch} ({error.reason}); please look at it."
         ) from error

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tao_hf.base import git
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.clones.repos import Repo
 
 STAND_IN = TEMPLATE / "standins" / "tao_pytorch"
@@ -63,7 +63,7 @@ def lay_out(repo: Repo, tao_version: str, folder: Path) -> None:
         UserError: The wheel cannot be had, or is broken.
     """
     if repo.wheel:
-        with step(f"Fetching {repo.wheel} {tao_version} from PyPI"):
+        with activity(f"Fetching {repo.wheel} {tao_version} from PyPI"):
             _lay_out_wheel(repo.wheel, tao_version, folder)
         title = f"{repo.wheel} {tao_version} as published"
     else:

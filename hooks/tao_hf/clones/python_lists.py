@@ -93,6 +93,39 @@ def strings(node: ast.List | ast.Tuple) -> list[str]:
     return [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
 
 
+def assignments(tree: ast.Module, name: str) -> list[ast.stmt]:
+    """Return the top-level statements that give `name` a value or change it."""
+    found: list[ast.stmt] = []
+    for node in tree.body:
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, (ast.AnnAssign, ast.AugAssign)):
+            targets = [node.target]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            found.append(node)
+    return found
+
+
+def assigned(tree: ast.Module, name: str) -> ast.List | ast.Tuple:
+    """Return the list that `name` is at the top level of a file.
+
+    Raises:
+        NotRecognisedError: There is none, or it is put together from several parts.
+    """
+    statements = assignments(tree, name)
+    if len(statements) == 1 and isinstance(statements[0], (ast.Assign, ast.AnnAssign)):
+        value = statements[0].value
+        if isinstance(value, (ast.List, ast.Tuple)):
+            return value
+    raise NotRecognisedError(f"{name} is not one plain list")
+
+
+def constants(node: ast.AST) -> list[str]:
+    """Return the strings in a piece of source."""
+    return [item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+
+
 def added(content: bytes, locate: Locator, item: str) -> bytes:
     """Return `content` with the string `item` as last element of the list that `locate` finds.
 

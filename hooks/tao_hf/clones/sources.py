@@ -1,6 +1,6 @@
-"""Decides where each TAO repository comes from (there, cloned, embedded), says so, and puts it in place.
+"""Decides where each TAO repository comes from (there, cloned, embedded), says so, and lays it out.
 
-`resolve` runs while the questions are asked and writes only into the cache; `place` runs after rendering and copies
+`resolve` runs while the questions are asked and writes only into the cache; `lay_out` runs after rendering and copies
 the cached repository into the working directory. Nothing here, or below, writes to a remote.
 """
 
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from tao_hf.base import atomic, git
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.clones import embedded, repos
 from tao_hf.clones.repos import REPOS, Repo
 
@@ -110,10 +110,10 @@ def collisions(resolved: Mapping[str, Mapping[str, Any]], files: Iterable[str]) 
     return taken
 
 
-def place(workdir: Path, resolved: Mapping[str, Mapping[str, Any]], base_branch: str = "") -> None:
+def lay_out(workdir: Path, resolved: Mapping[str, Mapping[str, Any]], base_branch: str = "") -> None:
     """Put cloned and embedded repositories into `workdir`.
 
-    A repository is placed as a whole or not at all, and one that is in place already stays as it is.
+    A repository is laid out as a whole or not at all, and one that is there already stays as it is.
 
     Args:
         workdir: The working directory.
@@ -167,8 +167,8 @@ def _laid_out(repo: Repo, tao_version: str) -> Path:
 
 def _cloned(repo: Repo, tao_version: str, base_branch: str) -> Path:
     """Return a pristine clone in the cache, cloning when there is none yet."""
-    room = cache_dir("sources")
-    by_tag = room / f"{repo.name}-{tao_version}"
+    folder = cache_dir("sources")
+    by_tag = folder / f"{repo.name}-{tao_version}"
     if base_branch in ("", "main", "master") and _usable(by_tag, repo):  # then the remote need not be asked
         return by_tag
     refs, default = _remote(repo.url)
@@ -186,7 +186,7 @@ def _cloned(repo: Repo, tao_version: str, base_branch: str) -> Path:
     def clone(folder: Path) -> None:
         slow = ("http.lowSpeedLimit=1000", "http.lowSpeedTime=30", "advice.detachedHead=false")
         options = ("--quiet", "--no-recurse-submodules", "--branch", ref)
-        with step(f"Cloning {repo.name} ({ref})"):
+        with activity(f"Cloning {repo.name} ({ref})"):
             git.run(
                 "clone", *options, repo.url, str(folder),
                 timeout=_CLONE_SECONDS, env={"GIT_LFS_SKIP_SMUDGE": "1"}, settings=slow,
@@ -249,11 +249,11 @@ def _usable(path: Path, repo: Repo) -> bool:
 
 def _cached(name: str, repo: Repo, make: Callable[[Path], None]) -> Path:
     """Return the folder `name` of the cached sources, filled by `make` if missing: whole or not at all."""
-    room = cache_dir("sources")
-    path = room / name
+    folder = cache_dir("sources")
+    path = folder / name
     if _usable(path, repo):
         return path
-    with _scratch(room) as scratch:
+    with _scratch(folder) as scratch:
         new = scratch / "new"
         new.mkdir()
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tao_hf.answers.model_name import free_name, model_name_problem
-from tao_hf.clones import patches, python_lists
+from tao_hf.clones import backbone_imports, console_scripts, python_lists
 
 __all__ = ["explore", "free_name", "model_name_problem", "render"]
 
@@ -22,34 +22,34 @@ _LOCATIONS = (
         "model builder",
         "tao-pytorch",
         (
-            "nvidia_tao_pytorch/{room}/{ref}/model/*.py#build_model",
-            "nvidia_tao_pytorch/{room}/{ref}/model/build*.py",
-            "nvidia_tao_pytorch/{room}/{ref}/model/{ref}*.py",
+            "nvidia_tao_pytorch/{kind}/{ref}/model/*.py#build_model",
+            "nvidia_tao_pytorch/{kind}/{ref}/model/build*.py",
+            "nvidia_tao_pytorch/{kind}/{ref}/model/{ref}*.py",
         ),
     ),
     (
         "Lightning module",
         "tao-pytorch",
         (
-            "nvidia_tao_pytorch/{room}/{ref}/model/*pl_model.py",
-            "nvidia_tao_pytorch/{room}/{ref}/model/pl_*.py",
-            "nvidia_tao_pytorch/{room}/{ref}/model/*/*pl_*.py",
+            "nvidia_tao_pytorch/{kind}/{ref}/model/*pl_model.py",
+            "nvidia_tao_pytorch/{kind}/{ref}/model/pl_*.py",
+            "nvidia_tao_pytorch/{kind}/{ref}/model/*/*pl_*.py",
         ),
     ),
-    ("training script", "tao-pytorch", ("nvidia_tao_pytorch/{room}/{ref}/scripts/train.py",)),
-    ("export script", "tao-pytorch", ("nvidia_tao_pytorch/{room}/{ref}/scripts/export.py",)),
-    ("entrypoint", "tao-pytorch", ("nvidia_tao_pytorch/{room}/{ref}/entrypoint/*.py",)),
-    ("experiment specs", "tao-pytorch", ("nvidia_tao_pytorch/{room}/{ref}/experiment_specs/*.yaml",)),
-    ("engine builder script", "tao-deploy", ("nvidia_tao_deploy/{room}/{ref}/scripts/gen_trt_engine.py",)),
-    ("TensorRT inference script", "tao-deploy", ("nvidia_tao_deploy/{room}/{ref}/scripts/inference.py",)),
-    ("deploy specs", "tao-deploy", ("nvidia_tao_deploy/{room}/{ref}/specs/*.yaml",)),
+    ("training script", "tao-pytorch", ("nvidia_tao_pytorch/{kind}/{ref}/scripts/train.py",)),
+    ("export script", "tao-pytorch", ("nvidia_tao_pytorch/{kind}/{ref}/scripts/export.py",)),
+    ("entrypoint", "tao-pytorch", ("nvidia_tao_pytorch/{kind}/{ref}/entrypoint/*.py",)),
+    ("experiment specs", "tao-pytorch", ("nvidia_tao_pytorch/{kind}/{ref}/experiment_specs/*.yaml",)),
+    ("engine builder script", "tao-deploy", ("nvidia_tao_deploy/{kind}/{ref}/scripts/gen_trt_engine.py",)),
+    ("TensorRT inference script", "tao-deploy", ("nvidia_tao_deploy/{kind}/{ref}/scripts/inference.py",)),
+    ("deploy specs", "tao-deploy", ("nvidia_tao_deploy/{kind}/{ref}/specs/*.yaml",)),
     ("unit tests", "tao-pytorch", ("tests/cv_unit_test/{ref}/*.py",)),
 )
-_ROOMS = ("cv", "ssl", "multimodal")
+_MODEL_KINDS = ("cv", "ssl", "multimodal")
 _MODEL_FOLDERS = {
     "tao-core": ("nvidia_tao_core/config",),
-    "tao-pytorch": tuple(f"nvidia_tao_pytorch/{room}" for room in _ROOMS),
-    "tao-deploy": tuple(f"nvidia_tao_deploy/{room}" for room in _ROOMS),
+    "tao-pytorch": tuple(f"nvidia_tao_pytorch/{kind}" for kind in _MODEL_KINDS),
+    "tao-deploy": tuple(f"nvidia_tao_deploy/{kind}" for kind in _MODEL_KINDS),
 }
 _BACKBONES = "nvidia_tao_pytorch/cv/backbone_v2"
 _CONVERTERS = "nvidia_tao_ds/annotations/conversion"
@@ -134,8 +134,8 @@ def _locations(paths: Mapping[str, Path], reference: str) -> list[dict[str, Any]
             (
                 match
                 for pattern in patterns
-                for room in _ROOMS
-                for match in _matches(paths.get(repo), pattern.format(ref=reference, room=room))
+                for kind in _MODEL_KINDS
+                for match in _matches(paths.get(repo), pattern.format(ref=reference, kind=kind))
             ),
             None,
         )
@@ -213,14 +213,14 @@ def _exported(tree: ast.Module) -> list[str]:
         for alias in node.names
     }
     with contextlib.suppress(python_lists.NotRecognisedError):
-        names.update(python_lists.strings(patches.exported(tree)))
+        names.update(python_lists.strings(backbone_imports.exported(tree)))
     return sorted(names - {"BACKBONE_REGISTRY", "*"})
 
 
 def _scripts(path: Path, unreadable: list[str]) -> dict[str, str]:
     try:
         tree = python_lists.Source((path / "setup.py").read_bytes()).tree
-        listed = python_lists.strings(patches.console_scripts(tree))
+        listed = python_lists.strings(console_scripts.entries(tree))
     except (OSError, python_lists.NotRecognisedError):
         unreadable.append(f"{path.name}/setup.py")
         return {}

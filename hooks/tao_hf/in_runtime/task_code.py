@@ -23,7 +23,7 @@ def load(task_type: str, module: str) -> ModuleType | None:
         refuse(cls): why a transformers class cannot serve the task, half a sentence, or None
         run(model, images, **kwargs): the exported tensors of a transformers model for images (N, C, H, W)
         difference(expected, got): the largest difference of two such tuples of arrays, and the scale to see it on
-        plan(model, images): what the task's templates need to know of a model, for a network that is the model whole
+        measure(model, images): what the task's templates need to know of a model, for a network that is the model whole
 
     ``synthetic`` and ``comparison`` are described where they are used: `tools.dataset`, `check.crosscheck`.
     """

@@ -29,7 +29,7 @@ def render(findings: dict[str, Any], width: int = 80, color: bool = False) -> st
     if notes:
         sections.append(notes)
     column = max(len(name) for rows in sections for name, _, _ in rows)
-    room = width - column - 7
+    space = width - column - 7
     title = _plain(f" {findings['hf_model_id']} ")
     title = title if len(title) <= width - 6 else f" …{title[-(width - 9) :]}"
     lines = [_paint(f"╭──{title}{'─' * (width - 4 - len(title))}╮", _BOLD, color)]
@@ -38,9 +38,9 @@ def render(findings: dict[str, Any], width: int = 80, color: bool = False) -> st
             lines.append(_paint(f"├{'─' * (width - 2)}┤", _DIM, color))
         for name, value, mood in rows:
             shade = {"good": _GREEN, "warn": _YELLOW}.get(mood, "")
-            for number, part in enumerate(_wrap(_plain(value), room)):
+            for number, part in enumerate(_wrap(_plain(value), space)):
                 left = name if number == 0 else ""
-                text = _paint(part + " " * max(0, room - _columns(part)), shade, color and bool(shade))
+                text = _paint(part + " " * max(0, space - _columns(part)), shade, color and bool(shade))
                 lines.append(f"│ {_paint(left.rjust(column), _DIM, color)}  {text}  │")
     lines.append(_paint(f"╰{'─' * (width - 2)}╯", _BOLD, color))
     return "\n".join(lines)
@@ -137,13 +137,13 @@ def _columns(text: str) -> int:
     )
 
 
-def _wrap(text: str, room: int) -> list[str]:
-    """Break `text` into lines of at most `room` columns."""
+def _wrap(text: str, space: int) -> list[str]:
+    """Break `text` into lines of at most `space` columns."""
     lines: list[str] = []
-    for line in textwrap.wrap(text, room) or [""]:
+    for line in textwrap.wrap(text, space) or [""]:
         rest = line
-        while _columns(rest) > room:
-            cut = next(end for end in range(len(rest), 0, -1) if _columns(rest[:end]) <= room)
+        while _columns(rest) > space:
+            cut = next(end for end in range(len(rest), 0, -1) if _columns(rest[:end]) <= space)
             lines.append(rest[:cut])
             rest = rest[cut:]
         lines.append(rest)

@@ -19,10 +19,11 @@ from tao_hf.base import atomic
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import step
-from tao_hf.inspection import scratch
+from tao_hf.base.progress import activity
+from tao_hf.inspection import code_digest, scratch
 from tao_hf.runtime.kinds import get_runtime
 
+_ENTRY = "tao_hf.in_runtime.probe.run"
 _PROBE_FAILED = 3
 _TIME_LIMIT_SECONDS = 900.0
 _BRANCH_LIFETIME_SECONDS = 3600.0
@@ -149,14 +150,14 @@ def _probe(ref: ModelRef, file: Path, runtime_kind: str, keep_scratch: bool) -> 
         argv = [
             "python",
             "-m",
-            "tao_hf.in_runtime.probe.run",
+            _ENTRY,
             ref.kind,
             model,
             ref.revision or "",
             runtime.path(found),
             runtime.path(report),
         ]
-        with step(f"inspecting {_shown(ref.name)}") as shown:
+        with activity(f"inspecting {_shown(ref.name)}") as shown:
             done = runtime.run(
                 argv,
                 context="inspect",
@@ -207,14 +208,7 @@ def _key(ref: ModelRef) -> str:
         digest.update(os.environ.get("HF_ENDPOINT", "").encode())
     else:
         _digest_directory(Path(ref.name), digest)
-    for part in [
-        *sorted((TEMPLATE / "hooks" / "tao_hf" / "in_runtime" / "probe").glob("*.py")),
-        TEMPLATE / "hooks" / "tao_hf" / "rendering" / "tasks.py",
-        *sorted((TEMPLATE / "tasks").glob("*.yml")),
-        *sorted((TEMPLATE / "tasks").glob("*/task.yml")),
-        *sorted((TEMPLATE / "tasks").glob("*/runtime/outputs.py")),
-    ]:
-        digest.update(part.read_bytes())
+    digest.update(code_digest.digest(_ENTRY).encode())
     return digest.hexdigest()[:24]
 
 

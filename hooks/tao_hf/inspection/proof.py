@@ -15,22 +15,17 @@ from tao_hf.base import atomic
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.base.text import one_line
-from tao_hf.inspection import scratch
+from tao_hf.inspection import code_digest, scratch
 from tao_hf.runtime.kinds import get_runtime
 
 _NO_TAO = 3  # how the proof ends where tao-pytorch cannot be imported
 _TIME_LIMIT_SECONDS = 1800.0
 _MOST_WEIGHTS = 2_000_000_000  # bytes of a checkpoint that the proof still reads
-_CODE = (
-    "hooks/tao_hf/in_runtime/prob*/*.py",
-    "hooks/tao_hf/in_runtime/prov*/*.py",
-    "networks/backbone/families/*.py",
-    "networks/**/*.jinja",
-    "tasks/*/runtime/outputs.py",
-    "tasks/*/tao-pytorch/**/model/network.py.jinja",
-)
+_ENTRY = "tao_hf.in_runtime.prove.run"
+_STAND_IN = "standins/tao_pytorch"  # where the person's tao-pytorch cannot be imported
+_MODULES = "standins/modules"  # for what is not there
 _BACKBONES = "nvidia_tao_pytorch/cv/backbone_v2"
 
 
@@ -56,9 +51,8 @@ def prove(
 
     Returns:
         ``tried``: by strategy, ``passed``, ``reason``, ``difference`` (largest, as a part of the largest logit),
-        and ``sizes``; ``plans``: by strategy, what the templates need of the one that passed; ``weights``:
-        "random" or
-        "own"; ``against``: "tao-pytorch" or why the stand-in took its place.
+        and ``sizes``; ``measured``: by strategy, what was measured of the one that passed, which the
+        templates need; ``weights``: "random" or "own"; ``against``: "tao-pytorch" or why the stand-in took its place.
 
     Raises:
         UserError: The proof could not be run.
@@ -96,13 +90,12 @@ def _run(
         weights = runtime.path(findings["hf_model_id"]) if _has_weights(findings) else None
         asked.write_text(json.dumps({**request, "weights": weights}), encoding="utf-8")
         template = runtime.path(TEMPLATE)
-        argv = ["python", "-m", "tao_hf.in_runtime.prove.run", runtime.path(asked), runtime.path(found)]
+        argv = ["python", "-m", _ENTRY, runtime.path(asked), runtime.path(found)]
         against = "tao-pytorch"
-        with step("Proving that the network gives the model's numbers") as shown:
-            for tao_pytorch in (runtime.path(repos["tao-pytorch"]), f"{template}/standins/tao_pytorch"):
+        with activity("Proving that the network gives the model's numbers") as shown:
+            for tao_pytorch in (runtime.path(repos["tao-pytorch"]), f"{template}/{_STAND_IN}"):
                 # The modules that stand in for missing ones come last: what is really there goes first.
-                own_code = [f"{template}/hooks", f"{template}/networks/backbone"]
-                path = [*own_code, runtime.path(repos["tao-core"]), tao_pytorch, f"{template}/standins/modules"]
+                path = [f"{template}/hooks", runtime.path(repos["tao-core"]), tao_pytorch, f"{template}/{_MODULES}"]
                 done = runtime.run(
                     argv,
                     context="inspect",
@@ -149,9 +142,7 @@ def _key(request: Mapping[str, Any], tao_pytorch: Path) -> str:
     digest = hashlib.sha256()
     findings = {name: value for name, value in request["findings"].items() if name != "seconds"}
     digest.update(json.dumps({**request, "findings": findings}, sort_keys=True).encode())
-    for pattern in _CODE:
-        for file in sorted(TEMPLATE.glob(pattern)):
-            digest.update(file.read_bytes())
+    digest.update(code_digest.digest(_ENTRY, TEMPLATE / _STAND_IN, TEMPLATE / _MODULES).encode())
     for file in sorted((tao_pytorch / _BACKBONES).rglob("*.py")):
         if file.name != "__init__.py" and not file.name.startswith("hf_"):  # what models of ours add or change
             digest.update(file.read_bytes())

@@ -10,6 +10,7 @@ from typing import Any
 
 from tao_hf.base import atomic, git, lock
 from tao_hf.base.errors import UserError
+from tao_hf.base.paths import TEMPLATE
 from tao_hf.clones import branches, patches, repos
 from tao_hf.workdir import merge, records, staging
 from tao_hf.workdir.ledger import Ledger
@@ -45,7 +46,7 @@ def begin(workdir: Path, model: str) -> None:
             f"The ledger, git in {workdir}, has uncommitted changes of yours ({', '.join(staged[:3])}); commit them or "
             "put them back (git restore --staged --worktree .), then run this again."
         )
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         if staging.finish(workdir, model):
             print(f"  – {model}: went on with an operation that was interrupted", file=sys.stderr)
 
@@ -152,12 +153,14 @@ def prepare(workdir: Path, answers_file: str, data: Mapping[str, Any], questions
     Raises:
         UserError: The update is refused.
     """
-    from tao_hf.answers import recorded  # needs a YAML parser, which only Copier's interpreter has
+    # These need a YAML parser, which only Copier's interpreter has.
+    from tao_hf.answers import recorded
+    from tao_hf.rendering import template_vars
 
     model = model_of(workdir, answers_file)
     begin(workdir, model)
     check_clones(workdir, model)
-    recorded.check(workdir, model, data, questions)
+    template_vars.derived(TEMPLATE, recorded.check(workdir, model, data, questions))
     folder = staging.incoming(workdir, model)
     folder.mkdir(parents=True, exist_ok=True)  # from here on an update is under way
     for entry in folder.iterdir():

@@ -15,7 +15,7 @@ from tao_hf.answers.recorded import check_values
 from tao_hf.answers.recorded import load as load_answers
 from tao_hf.base import atomic, lock
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.clones import branches, sources
 from tao_hf.inspection import inspect
 from tao_hf.lifecycle import checks
@@ -90,7 +90,7 @@ def record_workdir(workdir: Path, answers: Mapping[str, Any]) -> None:
     atomic.write(path, json.dumps(record, indent=2) + "\n")
 
 
-def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
+def add_model(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
     """Make a rendered model part of its repositories.
 
     Args:
@@ -104,10 +104,10 @@ def place(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
     lock.hold_model(workdir, model_name)
     answers = load_answers(workdir, model_name)
     repos = answers["workspace"]["repos"]
-    with step("Putting the repositories and the model in place"), lock.placing(workdir):
+    with activity("Putting the repositories and the model in place"), lock.repositories(workdir):
         install_tools(template, workdir)
         record_workdir(workdir, answers)  # before a repository is there, which would pass for the person's own then
-        sources.place(workdir, repos, answers["base_branch"])
+        sources.lay_out(workdir, repos, answers["base_branch"])
         notes = branches.create(workdir, repos, answers["branch_name"], answers["base_branch"])
         changes = _take_in(workdir, model_name, "copy", answers)
         full_report = inspect.full_report_path(answers["findings"])
@@ -140,7 +140,7 @@ def update(template: Path, workdir: Path, model_name: str) -> int:
         lock.hold_model(workdir, model_name)
         answers = load_answers(workdir, model_name)
         check_values(answers)
-        with lock.placing(workdir):
+        with lock.repositories(workdir):
             staging.finish(workdir, model_name)
             checks.check_clones(workdir, model_name)
             install_tools(template, workdir)
@@ -170,9 +170,9 @@ def test(workdir: Path, model_name: str, level: str) -> int:
 
 
 def main(template: Path, workdir: Path, model_name: str) -> int:
-    """Place and test a model; return the exit status, after saying what went wrong in one sentence."""
+    """Add a model and test it; return the exit status, after saying what went wrong in one sentence."""
     try:
-        answers = place(template, workdir, model_name)
+        answers = add_model(template, workdir, model_name)
         if answers["containers"]["fallback"]:
             print(UNTESTED.format(model=model_name), file=sys.stderr)
             return 0

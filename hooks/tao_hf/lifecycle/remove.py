@@ -71,7 +71,7 @@ def main(workdir: Path, model: str, sure: bool) -> int:
     _check_known(workdir, model)
     lock.hold_model(workdir, model, to_remove=True)
     marker = lock.removal_marker(workdir, model)
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         for repo in repos.REPOS:
             if git.is_clone(workdir / repo.name):
                 branches.check_finished(workdir / repo.name)
@@ -83,7 +83,7 @@ def main(workdir: Path, model: str, sure: bool) -> int:
         return 1
     info = records.load_model(workdir, model)
     base = records.scalar(workdir / staging.answers_file(model), "base_branch")
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         backup = _carry_out(workdir, model, info["backbone"]["module"])
     print(_summary(workdir, model, traces, backup, info["branch_name"], base))
     return 0

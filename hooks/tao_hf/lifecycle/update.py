@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tao_hf.base import lock
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.clones import branches, repos
 from tao_hf.lifecycle import checks
 from tao_hf.workdir import merge, records, staging
@@ -41,7 +41,7 @@ def update(workdir: Path, model: str, data: Sequence[str], ref: str | None) -> b
     options = ["--trust", "--defaults", "--answers-file", staging.answers_file(model)]
     options += [part for given in data for part in ("--data", given)]
     options += ["--vcs-ref", ref] if ref else []
-    with step(f"Updating {model}"):
+    with activity(f"Updating {model}"):
         told = _copier(workdir, "update", *options, str(workdir))
     print(told.strip("\n"))
     files = Ledger(workdir).files(f"refs/heads/ledger/{model}")
@@ -57,7 +57,7 @@ def undo(workdir: Path, model: str) -> list[Change]:
         UserError: There is no update to take back.
     """
     checks.begin(workdir, model)
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         changes = staging.go_back(workdir, model)
         checks.register(workdir, model)
     return changes
@@ -72,7 +72,7 @@ def restore(workdir: Path, model: str) -> list[str]:
         UserError: The ledger does not know the model, or a clone is missing or cannot go to the branch.
     """
     checks.begin(workdir, model)
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         there = [repo.name for repo in repos.REPOS if repos.find(workdir, repo)]
         missing = [repo.name for repo in repos.REPOS if repo.required and repo.name not in there]
         if missing:
@@ -97,14 +97,14 @@ def _adopt_unknown(workdir: Path, model: str) -> None:
     if not source or not version:
         raise UserError(f"{answers} does not say which template made {model}; copy it anew with copier copy.")
     with tempfile.TemporaryDirectory(prefix="tao-hf-ledger-") as scratch:
-        with step(f"The ledger does not know {model}: rendering it again at {version}"):
+        with activity(f"The ledger does not know {model}: rendering it again at {version}"):
             options = ["--trust", "--defaults", "--skip-tasks", "--quiet", "--vcs-ref", version]
             _copier(workdir, "copy", *options, "--data-file", str(answers), source, scratch)
         again = Path(scratch)
         rendering = staging.rendered(again, model)
         rendering[staging.answers_file(model)] = answers.read_bytes()
         rendering[staging.model_file(model)] = (staging.incoming(again, model) / "model.json").read_bytes()
-    with lock.placing(workdir):
+    with lock.repositories(workdir):
         staging.adopt(workdir, model, rendering)
 
 

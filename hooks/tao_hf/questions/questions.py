@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from tao_hf.answers import earlier, validators
 from tao_hf.answers import recorded as answers_of
-from tao_hf.answers import validators
 from tao_hf.answers.model_name import free_name, model_name_problem
 from tao_hf.answers.strategy import chosen
 from tao_hf.base import git, lock
@@ -178,11 +178,9 @@ def image_problem_when_asked(question: str, conf: Mapping[str, Any], answer: str
 
 
 def settle_runtime(
-    updating: bool, runtime: str, image_pytorch: str, image_deploy: str, image_dataservices: str, without_gpu: bool
+    runtime: str, image_pytorch: str, image_deploy: str, image_dataservices: str, without_gpu: bool
 ) -> dict[str, Any]:
     """Return where Python code runs, after phase 0 where that is in containers.
-
-    An update settles nothing: what it finds no record of was made before there were containers.
 
     Returns:
         ``kind`` ("docker" or "local"), ``gpu``, ``images`` and ``fallback``, as `phase0.run` does.
@@ -190,8 +188,6 @@ def settle_runtime(
     Raises:
         UserError: The person wants containers, and something they need is missing.
     """
-    if updating:
-        return _local()
     settled = _settle_once(runtime, (image_pytorch, image_deploy, image_dataservices), without_gpu)
     if isinstance(settled, UserError):
         raise settled
@@ -309,7 +305,6 @@ def explore_workspace(
 
 
 def prove_backbones(
-    updating: bool,
     dst_path: Any,
     findings: Mapping[str, Any],
     workspace: Mapping[str, Any],
@@ -319,13 +314,9 @@ def prove_backbones(
 ) -> dict[str, Any]:
     """Prove which strategy gives the model's numbers, show the figures, and return them with what they are made from.
 
-    An update proves nothing: `recorded.check` has refused answers without a proof.
-
     Raises:
         UserError: The strategy that the person chose does not give them, or none does.
     """
-    if updating:
-        return {}
     workdir = Path(str(dst_path)).absolute()
     proofs = _prove_once(workdir, _Once(findings), _Once(workspace), strategy, containers["kind"], keep_scratch)
     chosen(proofs, strategy)
@@ -385,7 +376,7 @@ def _model_name_problem(
 def problem_when_asked(question: str, conf: Mapping[str, Any], *given: Any) -> str:
     """Return what is wrong with an answer typed at the prompt, or an empty string.
 
-    Answers given with ``--data`` or taken with ``--defaults`` are checked by `preflight` instead: Copier shows an
+    Answers given with ``--data`` or taken with ``--defaults`` are checked by `check_all` instead: Copier shows an
     invalid one of those as a traceback.
     """
     if conf["defaults"] or question in conf["data"]:
@@ -422,8 +413,8 @@ def _disk_problem(workdir: Path) -> str | None:
     return None
 
 
-def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Check all answers and the working directory before anything is written.
+def check_all(updating: bool, conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all answers and the working directory before anything is written; an update has done so already.
 
     Returns:
         The name of the strategy that was settled on.
@@ -431,6 +422,8 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     Raises:
         UserError: For the first thing that is wrong.
     """
+    if updating:
+        return {"strategy": chosen(answers["proofs"], answers["strategy"])}
     workdir = Path(str(conf["dst_path"])).absolute()
     problem = (
         _model_name_problem(answers["model_name"], answers["workspace"], answers["findings"], workdir)
@@ -465,13 +458,14 @@ def preflight(conf: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
 
 
 def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers to write down; a template that lies in a folder is found from everywhere then."""
+    """Return the answers to write down, in the present form; a template in a folder is found from everywhere then."""
     source = Path(str(answers["_src_path"]))
-    return {**answers, "_src_path": str(source.absolute())} if source.is_dir() else dict(answers)
+    answers = earlier.brought_up(answers)
+    return {**answers, "_src_path": str(source.absolute())} if source.is_dir() else answers
 
 
 FUNCTIONS = (
     recorded, task_types, has_classes, welcome, begin_update, default_image, asks_for_image, asks_about_gpu,
     image_problem_when_asked, settle_runtime, inspect_model, explore_workspace, prove_backbones, suggest_name,
-    default_branch, problem_when_asked, preflight,
+    default_branch, problem_when_asked, check_all,
 )  # fmt: skip

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tao_hf.answers import earlier
 from tao_hf.answers.strategy import chosen
 from tao_hf.answers.validators import height_and_width
 from tao_hf.base.errors import UserError
-from tao_hf.rendering import layers, tasks
+from tao_hf.rendering import layers, network, tasks
 from tao_hf.rendering.literals import in_order, pascal_case
 
 # What the tests of a model must know of its task.
@@ -82,11 +83,26 @@ def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, .
     return tuple(sorted(found))
 
 
-def _left_out(about: Mapping[str, Any], plan: Mapping[str, Any]) -> frozenset[str]:
+def _left_out(about: Mapping[str, Any], measured: Mapping[str, Any]) -> frozenset[str]:
     """Return the files that are generated for other models only: what is known of this one says otherwise."""
     conditions = about.get("only_if", {}).items()
-    others = [path for path, wanted in conditions if any(plan[name] != value for name, value in wanted.items())]
+    others = [path for path, wanted in conditions if any(measured[name] != value for name, value in wanted.items())]
     return frozenset([*others, *(() if about["classes"] else _OF_CLASSES)])
+
+
+def _backbone(strategy: str, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what templates call ``backbone``; see `network.backbone`.
+
+    Raises:
+        UserError: The families of this version of the template refuse what an earlier one took.
+    """
+    try:
+        return network.backbone(strategy, measured)
+    except network.NotCovered as reason:
+        raise UserError(
+            f"This version of the template does not make the backbone with strategy={strategy}: {reason}. Run copier "
+            "copy once with the same hf_model_id and model_name, which proves another way; it merges like an update."
+        ) from reason
 
 
 def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,9 +111,13 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         root: Folder of the template.
         answers: Copier's render context.
+
+    Raises:
+        UserError: This version of the template does not cover the model's network any more.
     """
     if any(answers.get(name) is None for name in NEEDED):
         return {}
+    answers = earlier.brought_up(answers)
     findings = answers["findings"]
     model_name = answers["model_name"]
     about = tasks.task(root, answers["task_type"])
@@ -107,17 +127,17 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         strategy = chosen(answers["proofs"], answers["strategy"])
     except UserError:
         return {}  # an answer still to be refused
-    plan = answers["proofs"]["plans"][strategy]
+    measured = answers["proofs"]["measured"][strategy]
     try:
         height, width = height_and_width(answers["image_size"])
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
     stack = layers.layers_of(root, about["network"], strategy, tasks.folder(answers["task_type"]))
-    files = layers.files(root, stack, model_name, _left_out(about, plan))
+    files = layers.files(root, stack, model_name, _left_out(about, measured))
     names = {
         "task": about,
         "files": files,
-        "plan": plan,
+        "measured": measured,
         "class_name": pascal_case(model_name),
         "height": height,
         "width": width,
@@ -130,18 +150,19 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "engine_builder": about["engine_builder"],
         "optim": about["optim"],
-        "exporter": plan["onnx"]["exporter"],
-        "opset": plan["onnx"]["opset"],
+        "exporter": measured["onnx"]["exporter"],
+        "opset": measured["onnx"]["opset"],
         "onnx_inputs": [entry["name"] for entry in about["inputs"]],
         "onnx_outputs": about["onnx_outputs"],
     }
     registered = {"module": None, "names": []}
     if about["network"] == "backbone":
-        widths = backbone_widths(model_name, plan)
+        backbone = _backbone(strategy, measured)
+        widths = backbone_widths(model_name, backbone)
         registered = {"module": backbone_module(model_name), "names": list(widths)}
         names |= {
-            "backbone": plan,
-            "feature_dim": plan["feature_dim"],
+            "backbone": backbone,
+            "feature_dim": backbone["feature_dim"],
             "backbone_type": model_name,
             "backbone_widths": widths,
             "backbone_module": registered["module"],

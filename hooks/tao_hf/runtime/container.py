@@ -38,7 +38,7 @@ fi
 
 
 @dataclass(frozen=True)
-class Plan:
+class ContainerSettings:
     """How a container is started.
 
     Attributes:
@@ -89,16 +89,16 @@ def inside(path: Path, root: Path) -> str:
 
 
 class Container:
-    """A running container; see `Plan`."""
+    """A running container; see `ContainerSettings`."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, settings: ContainerSettings) -> None:
         """Start it and wait until commands can run in it.
 
         Raises:
             UserError: Docker cannot start it.
         """
-        self.plan = plan
-        self.name, self._keeper = _start(plan)
+        self.settings = settings
+        self.name, self._keeper = _start(settings)
 
     @property
     def alive(self) -> bool:
@@ -158,7 +158,7 @@ class Container:
         options: Sequence[str] = (),
     ) -> list[str]:
         """Return the `docker exec` command that runs `argv` in the container; see `run`."""
-        words = [*options, "--workdir", workdir or self.plan.workdir]
+        words = [*options, "--workdir", workdir or self.settings.workdir]
         for key, value in variables.items():
             words += ["--env", f"{key}={value}"]
         for name in passed:
@@ -184,11 +184,11 @@ class Container:
         return not self.alive
 
 
-def _start(plan: Plan) -> tuple[str, subprocess.Popen]:
-    name = f"{plan.name}-{secrets.token_hex(4)}" if plan.unique else plan.name
-    keeper, said = _run(plan.argv(name))
-    if "is already in use by container" in said and not plan.unique:
-        return _start(replace(plan, unique=True))
+def _start(settings: ContainerSettings) -> tuple[str, subprocess.Popen]:
+    name = f"{settings.name}-{secrets.token_hex(4)}" if settings.unique else settings.name
+    keeper, said = _run(settings.argv(name))
+    if "is already in use by container" in said and not settings.unique:
+        return _start(replace(settings, unique=True))
     if said:
         raise UserError(f"The container {name} cannot be started: {engine.EngineError('run', said).reason}")
     return name, keeper

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.runtime import engine, host, images, pass_through
-from tao_hf.runtime.container import WORKSPACE, Container, Plan, inside
+from tao_hf.runtime.container import WORKSPACE, Container, ContainerSettings, inside
 from tao_hf.runtime.interface import CONTEXTS, Completed, Runtime
 from tao_hf.runtime.shims import CLONES, write_console_shims
 from tao_hf.workdir import records
@@ -125,7 +125,7 @@ class DockerRuntime(Runtime):
 
     def shell(self, context: str, workdir: Path) -> int:
         """Open bash in a container of `context`; see `Runtime.shell`."""
-        with step(f"Getting a {context} container ready"):
+        with activity(f"Getting a {context} container ready"):
             container = self._ready(context)
         interactive = ("--interactive", "--tty")
         argv = container.exec_argv(["bash"], {}, (*pass_through.NETWORK, *pass_through.HUB), options=interactive)
@@ -152,16 +152,16 @@ class DockerRuntime(Runtime):
         while self._containers:
             self._containers.popitem()[1].close()
 
-    def _plan(self, context: str) -> Plan:
+    def _settings(self, context: str) -> ContainerSettings:
         if context not in CONTEXTS:
             raise ValueError(f"unknown context {context!r}")
         if context == "inspect":
-            return self._inspection_plan()
+            return self._inspection_settings()
         repository = f"{WORKSPACE}/{CLONES[context]}"
         options = ["--shm-size", SHARED_MEMORY]
         if self.gpu and not any(option.startswith("--gpus") for option in pass_through.person_options()):
             options += ["--gpus", "all"]
-        return Plan(
+        return ContainerSettings(
             name=f"tao-hf-{context}",
             image=engine.prepared(context),
             root=self._root,
@@ -179,8 +179,8 @@ class DockerRuntime(Runtime):
             workdir=repository,
         )
 
-    def _inspection_plan(self) -> Plan:
-        return Plan(
+    def _inspection_settings(self) -> ContainerSettings:
+        return ContainerSettings(
             name=INSPECTION,
             image=engine.prepared("pytorch") if engine.has_image(engine.prepared("pytorch")) else engine.FALLBACK_IMAGE,
             root=self._root,
@@ -201,16 +201,16 @@ class DockerRuntime(Runtime):
     def _container(self, context: str) -> Container:
         """Return the running container of a context, a new one where there is none or it lacks a mount."""
         running = self._containers.get(context)
-        if running and running.alive and set(self._readable) <= set(running.plan.readable):
+        if running and running.alive and set(self._readable) <= set(running.settings.readable):
             return running
         if running:
             self._containers.pop(context).close()
-        plan = self._plan(context)
-        if plan.image == engine.FALLBACK_IMAGE:
-            images.pull(plan.image)
-        elif not engine.has_image(plan.image):
-            raise UserError(f"The image {plan.image} is not there; prepare it with ./tao-hf phase0.")
-        started = self._containers[context] = Container(plan)
+        settings = self._settings(context)
+        if settings.image == engine.FALLBACK_IMAGE:
+            images.pull(settings.image)
+        elif not engine.has_image(settings.image):
+            raise UserError(f"The image {settings.image} is not there; prepare it with ./tao-hf phase0.")
+        started = self._containers[context] = Container(settings)
         return started
 
     def _ready(self, context: str, on_line: Callable[[str], None] | None = None) -> Container:
@@ -229,7 +229,7 @@ class DockerRuntime(Runtime):
     def _installation(self, context: str, container: Container) -> Iterator[Sequence[str]]:
         """Yield the commands that install what a context needs: the top-level tao-core before all else."""
         if context == "inspect":
-            if container.plan.image == engine.FALLBACK_IMAGE:
+            if container.settings.image == engine.FALLBACK_IMAGE:
                 yield (*_PIP, "install", "--quiet", *_probe_requirements())
             return
         clone = CLONES[context]
@@ -262,13 +262,14 @@ def _install(container: Container, argv: Sequence[str], on_line: Callable[[str],
     if done.returncode:
         lines = done.tail.strip().splitlines() or ["no output"]
         cause = next((line for line in lines if line.startswith("ERROR:") or "rror:" in line), lines[-1]).strip()
-        raise UserError(f"The container {container.plan.image} could not be set up: {cause} (while running {shown}).")
+        image = container.settings.image
+        raise UserError(f"The container {image} could not be set up: {cause} (while running {shown}).")
 
 
 def _output(container: Container, argv: Sequence[str]) -> str:
     done = container.run(argv)
     if done.returncode:
-        raise UserError(f"{argv[0]} does not work in {container.plan.image}: {done.tail.strip() or 'no output'}")
+        raise UserError(f"{argv[0]} does not work in {container.settings.image}: {done.tail.strip() or 'no output'}")
     return done.tail
 
 

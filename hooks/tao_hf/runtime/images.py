@@ -7,7 +7,7 @@ import os
 import re
 
 from tao_hf.base.errors import UserError
-from tao_hf.base.progress import step
+from tao_hf.base.progress import activity
 from tao_hf.base.text import one_line
 from tao_hf.runtime import engine, ngc
 from tao_hf.runtime.process import stream
@@ -68,7 +68,7 @@ def pull(reference: str) -> None:
     _require_reference(reference)
     if engine.has_image(reference):
         return
-    with step(f"Pulling {reference}") as shown:
+    with activity(f"Pulling {reference}") as shown:
         done = stream(engine.command("pull", reference), env=os.environ, on_line=shown.detail)
         if done.returncode:
             raise _no_image(reference, engine.EngineError("pull", done.tail))
@@ -94,7 +94,7 @@ def prepare(component: str, reference: str) -> bool:
     options = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
     script = json.dumps(["env", *_STRIP_VARIABLES, "python", "-c", _STRIP])
     dockerfile = _DOCKERFILE.format(reference=reference, strip=script)
-    with step(f"Preparing {target}"):
+    with activity(f"Preparing {target}"):
         try:
             arguments = ("--force-rm", "--network", "none", *options, "--tag", target, "-")
             engine.run("build", *arguments, text=dockerfile, timeout=_BUILD_SECONDS)

@@ -21,7 +21,7 @@ from tao_hf.base import lock
 from tao_hf.base.cache import cache_dir
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.progress import Step, step
+from tao_hf.base.progress import Activity, activity
 from tao_hf.runtime import host
 from tao_hf.runtime.interface import CONTEXTS, Completed, Runtime
 from tao_hf.runtime.process import stream
@@ -251,7 +251,7 @@ def _build(requirements: Path) -> Path:
         if (home / _COMPLETE).is_file():
             return python
         shutil.rmtree(home, ignore_errors=True)
-        with step("making the local runtime (once; several GB are downloaded)") as shown:
+        with activity("making the local runtime (once; several GB are downloaded)") as shown:
             try:
                 _make_venv(home)
                 _install(python, requirements, shown)
@@ -285,7 +285,7 @@ def _make_venv(home: Path) -> None:
         raise UserError(f"The local runtime cannot be made in {home}: {(said.splitlines() or ['no reason'])[-1]}")
 
 
-def _install(python: Path, requirements: Path, shown: Step) -> None:
+def _install(python: Path, requirements: Path, shown: Activity) -> None:
     variables = {name: value for name, value in os.environ.items() if name not in _DROPPED}
     problems: list[str] = []
 

@@ -41,7 +41,7 @@ class Outcome:
 class _Log:
     """The log of one step: the commands and every line they print; also keeps the last lines."""
 
-    def __init__(self, path: Path, shown: progress.Step) -> None:
+    def __init__(self, path: Path, shown: progress.Activity) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8")
         self._shown = shown
@@ -117,7 +117,7 @@ def _execute_command(step: Step, command: Command | HostTask, job: Job, log: _Lo
 
 def run_step(step: Step, job: Job, *, quiet: bool = False) -> Outcome:
     """Run one step with progress and log; on failure print the log's last lines and what to do unless `quiet`."""
-    shown = progress.Step(step.title)
+    shown = progress.Activity(step.title)
     path = job.logs / f"{step.id}.log"
     for old in job.logs.glob(f"{step.id}.*"):
         if old.stem == step.id:  # the machine-readable results of an earlier run must not pass for this one's

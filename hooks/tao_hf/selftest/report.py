@@ -12,7 +12,6 @@ from tao_hf.base import atomic
 
 MARKS = {"passed": "✓", "failed": "✗", "skipped": "–"}
 STATUSES = tuple(MARKS)
-_WORDS = ("same label", "largest difference of two raw outputs")
 NOT_REACHED = "not reached"
 NEEDS = "needs "  # how the reason begins when a step was skipped because of another one
 
@@ -38,8 +37,8 @@ def new_report(
         "model_name": info["model_name"],
         "task_type": info["task_type"],
         "hf_model_id": info["hf_model_id"],
-        "strategy": info.get("strategy"),
-        "proof": info.get("proof"),
+        "strategy": info["strategy"],
+        "proof": info["proof"],
         "runtime": runtime,
         "level": level,
         "data": None,
@@ -63,7 +62,7 @@ def _no_comparison(precision: str) -> dict[str, Any]:
 
 def comparison(check: Mapping[str, Any]) -> str:
     """Return what a comparison of native and deployed predictions came to, in the words of its task."""
-    agreement, difference = check.get("words") or _WORDS  # reports of earlier versions are of classifiers
+    agreement, difference = check["words"]
     return f"{check['agreement']:.2%} {agreement}, {difference} {check['max_abs_diff']:.3g}"
 
 
@@ -158,12 +157,6 @@ def load(folder: Path) -> dict[str, Any] | None:
     return report if isinstance(report, dict) and isinstance(report.get("steps"), list) else None
 
 
-def load_whole(folder: Path) -> dict[str, Any] | None:
-    """Return the report of `folder` for a test that goes on with it; None for one of an earlier version, too."""
-    report = load(folder)
-    return report if report and "last_run" in report else None
-
-
 def _cell(value: object) -> str:
     """Return `value` as one line that cannot break out of a Markdown table cell."""
     text = plain(value)
@@ -209,10 +202,8 @@ def _stand_in_sentence(report: dict[str, Any]) -> str:
 
 
 def _proof_sentence(report: dict[str, Any]) -> str:
-    """Return what the proof of the backbone showed; reports of earlier versions have none."""
-    found = report.get("proof")
-    if not found:
-        return "not proven"
+    """Return what the proof of the backbone showed."""
+    found = report["proof"]
     sizes = " and ".join("x".join(map(str, size)) for size in found["sizes"])
     where = "" if found["against"] == "tao-pytorch" else f" (on the stand-in: {found['against']})"
     return (
@@ -298,8 +289,7 @@ def summary_table(report: dict[str, Any]) -> str:
         f"  native against deployed ({check['precision']}, {check['images']} images): {plain(comparison(check))}"
         for check in checks
     ]
-    if report.get("proof"):
-        lines += ["", f"  proof: {plain(_proof_sentence(report))}"]
+    lines += ["", f"  proof: {plain(_proof_sentence(report))}"]
     if report["stand_ins"]:
         lines += ["", f"  on stand-ins: {', '.join(report['stand_ins'])}"]
     return "\n".join([*lines, "", f"  {_verdict_sentence(report)}"])

@@ -84,7 +84,7 @@ def resume(workdir: Path, model: str, **options: Any) -> dict[str, Any] | None:
     """
     workdir = Path(workdir).resolve()
     records.load_model(workdir, model)
-    last = report.load_whole(workdir / ".tao-hf" / model)
+    last = report.load(workdir / ".tao-hf" / model)
     if last is None:
         raise UserError(f"{model} was not tested yet; run ./tao-hf test {model}")
     if records.runtime_kind(workdir) not in ("auto", last["runtime"]):

@@ -39,7 +39,7 @@ def begin(steps: Sequence[Step], job: Job, level: str, selected: Collection[str]
     the settings when the step that uses them is not selected.
     """
     titles = [(step.id, step.title) for step in steps]
-    last = report.load_whole(job.home) if selected is not None else None
+    last = report.load(job.home) if selected is not None else None
     if last and last["runtime"] != job.runtime.kind:
         last = None
     kept = {entry["id"]: entry for entry in last["steps"]} if last else {}

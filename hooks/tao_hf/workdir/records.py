@@ -8,16 +8,6 @@ from typing import Any
 
 from tao_hf.base.errors import UserError
 
-# What the record of a model made by a version before 0.4.0 does not say: they were all image classifiers.
-_BEFORE_0_4 = {
-    "network": "backbone",
-    "rows_per_image": "one",
-    "data_files": [],
-    "data_settings": {
-        f"dataset.{split}_dataset.images_dir": f"{{data}}/{split}" for split in ("train", "val", "test")
-    },
-}
-
 
 def load_model(workdir: Path, model: str) -> dict[str, Any]:
     """Return the model.json of `model`; UserError naming the models there are when it is not one of them."""
@@ -32,7 +22,7 @@ def load_model(workdir: Path, model: str) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read ({error}); run copier update to write it again") from error
     if not isinstance(info, dict) or info.get("model_name") != model:
         raise UserError(f"{path} does not describe {model}; run copier update to write it again")
-    return {**_BEFORE_0_4, **info}
+    return info
 
 
 def models(workdir: Path) -> list[str]:

@@ -12,6 +12,16 @@ MODEL_TYPES = ("hgnet_v2",)
 _STAGES = 4
 _STEM_STRIDES = [2, 1, 1, 2, 1]
 _STRIDE = 2  # of a stage that lowers the resolution
+_COMMON = ((False, False, 3), (True, False, 3), (True, True, 5), (True, True, 5))  # lowers, light blocks, kernel
+_SIZES = (  # stem, then of each stage: inner width, width, number of blocks; layers of a block
+    ("b0", [16, 16], (16, 32, 64, 128), (64, 256, 512, 1024), (1, 1, 2, 1), 3),
+    ("b1", [24, 32], (32, 48, 96, 192), (64, 256, 512, 1024), (1, 1, 2, 1), 3),
+    ("b2", [24, 32], (32, 64, 128, 256), (96, 384, 768, 1536), (1, 1, 3, 1), 4),
+    ("b3", [24, 32], (32, 64, 128, 256), (128, 512, 1024, 2048), (1, 1, 3, 1), 5),
+    ("b4", [32, 48], (48, 96, 192, 384), (128, 512, 1024, 2048), (1, 1, 3, 1), 6),
+    ("b5", [32, 64], (64, 128, 256, 512), (128, 512, 1024, 2048), (1, 2, 5, 2), 6),
+    ("b6", [48, 96], (96, 192, 384, 768), (192, 512, 1024, 2048), (2, 3, 6, 3), 6),
+)
 
 
 def timm(config: Any) -> Network:
@@ -56,8 +66,12 @@ def _cfg(config: Any) -> dict[str, Any]:
 
 
 def _variants() -> dict[str, dict[str, Any]]:
-    from timm.models.hgnet import model_cfgs
-
-    return {
-        name.removeprefix("hgnetv2_"): {"cfg": cfg} for name, cfg in model_cfgs.items() if name.startswith("hgnetv2_")
-    }
+    """Return timm's own configurations of the sizes."""
+    found = {}
+    for name, stem, mid, out, blocks, layers in _SIZES:
+        widths = zip([stem[-1], *out], mid, out, blocks, strict=False)
+        stages = {
+            f"stage{number}": [*width, *_COMMON[number - 1], layers] for number, width in enumerate(widths, start=1)
+        }
+        found[name] = {"cfg": {"stem_type": "v2", "stem_chs": stem, **stages}}
+    return found

@@ -34,7 +34,7 @@ class Network:
         base: Class to import and extend, as a dotted path.
         arguments: Keyword arguments of its constructor: JSON-like values, `Name` and `Call`. ``num_classes`` and
             ``in_chans`` are passed besides.
-        rules: Conversion rules, see ``strategies/conversion.py``.
+        rules: Conversion rules, see the template of ``utils/hf_checkpoint_converter.py``.
         spellings: Regular expressions and replacements that bring tensor names of transformers 4 to those of 5.
         sized: The constructor takes ``img_size``, (height, width) in pixels.
         positions: Position embeddings that follow the image size, by tensor name: {"prefix": tokens before the grid's,
@@ -43,7 +43,7 @@ class Network:
         setup: Statements at the end of the constructor, unindented.
         methods: Methods that replace the base's, unindented.
         variants: What differs in `arguments` for the other sizes of the family that timm knows, by a short name such as
-            ``large_patch16``; they are registered too.
+            ``large_patch16``; those whose parts are measured to be the same are registered too.
     """
 
     base: str

@@ -15,7 +15,37 @@ _PARTS = {
     "y": {"layer.0": "conv1", "layer.1": "conv2", "layer.3": "conv3", "shortcut": "downsample"},
 }
 _STAGES = 4
-_LARGEST = 320  # of the paper, in hundreds of megaflops; those beyond are for self-supervised training
+_STEM = 32  # width
+_SIZES = {  # in hundreds of megaflops; those beyond are for self-supervised training
+    "x": (
+        ("002", [24, 56, 152, 368], [1, 1, 4, 7], 8),
+        ("004", [32, 64, 160, 384], [1, 2, 7, 12], 16),
+        ("006", [48, 96, 240, 528], [1, 3, 5, 7], 24),
+        ("008", [64, 128, 288, 672], [1, 3, 7, 5], 16),
+        ("016", [72, 168, 408, 912], [2, 4, 10, 2], 24),
+        ("032", [96, 192, 432, 1008], [2, 6, 15, 2], 48),
+        ("040", [80, 240, 560, 1360], [2, 5, 14, 2], 40),
+        ("064", [168, 392, 784, 1624], [2, 4, 10, 1], 56),
+        ("080", [80, 240, 720, 1920], [2, 5, 15, 1], 120),
+        ("120", [224, 448, 896, 2240], [2, 5, 11, 1], 112),
+        ("160", [256, 512, 896, 2048], [2, 6, 13, 1], 128),
+        ("320", [336, 672, 1344, 2520], [2, 7, 13, 1], 168),
+    ),
+    "y": (
+        ("002", [24, 56, 152, 368], [1, 1, 4, 7], 8),
+        ("004", [48, 104, 208, 440], [1, 3, 6, 6], 8),
+        ("006", [48, 112, 256, 608], [1, 3, 7, 4], 16),
+        ("008", [64, 128, 320, 768], [1, 3, 8, 2], 16),
+        ("016", [48, 120, 336, 888], [2, 6, 17, 2], 24),
+        ("032", [72, 216, 576, 1512], [2, 5, 13, 1], 24),
+        ("040", [128, 192, 512, 1088], [2, 6, 12, 2], 64),
+        ("064", [144, 288, 576, 1296], [2, 7, 14, 2], 72),
+        ("080", [168, 448, 896, 2016], [2, 4, 10, 1], 56),
+        ("120", [224, 448, 896, 2240], [2, 5, 11, 1], 112),
+        ("160", [224, 448, 1232, 3024], [2, 4, 11, 1], 112),
+        ("320", [232, 696, 1392, 3712], [2, 5, 12, 1], 232),
+    ),
+}
 _SQUEEZE = {"x": 0.0, "y": 0.25}
 
 _METHODS = '''\
@@ -100,13 +130,6 @@ def _rules(kind: str) -> tuple[tuple[str, str, str], ...]:
 
 def _variants(config: Any, kind: str) -> dict[str, dict[str, Any]]:
     """Return the sizes of the paper, with what its rule gives for each."""
-    from timm.models.regnet import RegNet, model_cfgs
-
-    found = {}
-    for name, cfg in model_cfgs.items():
-        prefix, _, size = name.partition("_")
-        if prefix == f"regnet{kind}" and size.isdigit() and int(size) <= _LARGEST:
-            stages = RegNet._get_stage_args(None, cfg)[0]
-            widths, depths, groups = ([stage[key] for stage in stages] for key in ("out_chs", "depth", "group_size"))
-            found[size] = _arguments(config, kind, widths, depths, max(groups), cfg.stem_width)
-    return found
+    return {
+        name: _arguments(config, kind, widths, depths, group, _STEM) for name, widths, depths, group in _SIZES[kind]
+    }

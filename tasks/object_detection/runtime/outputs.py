@@ -96,7 +96,7 @@ def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, 
     return worst, 1.0
 
 
-def plan(model: Any, images: Any) -> dict[str, Any]:
+def measure(model: Any, images: Any) -> dict[str, Any]:
     """Return what the templates need to know of a detector.
 
     Returns:

@@ -24,7 +24,6 @@ from omegaconf.errors import OmegaConfBaseException
 from tao_hf.in_runtime.check.model_tree import MISSING, RESULTS, Module, Tree, UnreadableError, dotted, keyword
 
 SECTIONS = ("model", "dataset", "train", "evaluate", "inference", "export", "gen_trt_engine", "quantize")
-_SHARED_BEFORE_0_4 = ("dataset.img_size", "dataset.augmentation.resize", "dataset.augmentation.center_crop")
 NORMALIZE_ARGUMENTS = ("mean", "std", "image_mean", "image_std")
 PYTORCH, DEPLOY = "nvidia_tao_pytorch", "nvidia_tao_deploy"
 ENTRYPOINT = {PYTORCH: f"{PYTORCH}.core.entrypoint", DEPLOY: f"{DEPLOY}.cv.common.entrypoint.entrypoint_hydra"}
@@ -175,7 +174,7 @@ def _fixed_normalization(tree: Tree) -> Iterator[str]:
 
 def preprocessing(tree: Tree) -> Iterator[str]:
     """Check that sizes, preprocessing and post-processing are the same in training, calibration and deployment."""
-    yield from _same_settings(tree, tree.info.get("shared_settings", _SHARED_BEFORE_0_4))
+    yield from _same_settings(tree, tree.info["shared_settings"])
 
 
 def onnx_names(tree: Tree) -> Iterator[str]:
@@ -494,7 +493,7 @@ def check(root: Path, model: str) -> list[Finding]:
     tree = Tree(root, model, info)
     findings = []
     for item in ITEMS:
-        if item in OF_BACKBONES and info.get("network", "backbone") != "backbone":
+        if item in OF_BACKBONES and info["network"] != "backbone":
             continue
         if item in OF_CLASSES and not info["num_labels"]:
             continue

@@ -23,7 +23,7 @@ _SIZE = ("image_size", "input_size", "img_size")
 _CHANNELS = ("num_channels", "in_chans", "num_input_channels")
 _DEPTH = ("num_hidden_layers", "num_layers", "depths", "depth", "layers", "num_encoder_blocks")
 # Not needed to build the architecture again, or different in every transformers version.
-_LEFT_OUT = {
+LEFT_OUT = {
     "id2label",
     "label2id",
     "num_labels",
@@ -200,7 +200,7 @@ def labels(
 
 def portable(config: dict[str, Any]) -> dict[str, Any]:
     """Return config.json without what is not architecture."""
-    kept = {key: value for key, value in config.items() if key not in _LEFT_OUT}
+    kept = {key: value for key, value in config.items() if key not in LEFT_OUT}
     for holder in (kept, kept.get("backbone_config")):
         if isinstance(holder, dict) and "use_pretrained_backbone" in holder:
             holder["use_pretrained_backbone"] = False  # building the architecture must not download anything

@@ -12,7 +12,7 @@ import torch
 from tao_hf.in_runtime.probe.common import first_line
 from tao_hf.in_runtime.probe.onnx_check import enliven, shortened, try_exporters
 from tao_hf.in_runtime.prove import anatomy
-from tao_hf.in_runtime.prove.rendered import Files, find_network, first_plan, pairs
+from tao_hf.in_runtime.prove.rendered import Files, evaluated, start
 from tao_hf.in_runtime.prove.subject import CLASSES, Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import BATCH, TOLERANCE, FellThrough
 
@@ -28,18 +28,17 @@ def prove_strategy(
         registered: files of backbone_v2 that register backbones.
 
     Returns:
-        What the backbone is rendered from, and the proof's figures: ``difference`` (largest, of the largest logit) and
-        ``sizes`` (those at which it holds).
+        What was measured of the backbone, which it is rendered from, and the proof's figures: ``difference`` (largest,
+        of the largest logit) and ``sizes`` (those at which it holds).
 
     Raises:
         FellThrough: the strategy does not give this model's outputs, or cannot be exported.
     """
-    network = find_network(strategy, subject.config, registered) if strategy != "hf" else None
-    plan = first_plan(network, strategy)
-    files = Files(strategy, plan, subject.findings)
-    if subject.findings["preprocess"].get("channel_order") == "BGR" and network:
-        plan["bgr_stem"] = _first_convolution(_built(files, subject, subject.size))
-        files = Files(strategy, plan, subject.findings)
+    measured = start(strategy, subject.config, registered)
+    files = Files(strategy, measured, subject.findings)
+    if subject.findings["preprocess"].get("channel_order") == "BGR" and strategy != "hf":
+        measured["bgr_stem"] = _first_convolution(_built(files, subject, subject.size))
+        files = Files(strategy, measured, subject.findings)
     native = _built(files, subject, subject.size)
     state, _, kept = _converted(files, subject, native)
     worst = _difference(native, state, kept, subject, subject.size)
@@ -53,12 +52,13 @@ def prove_strategy(
         except FellThrough:
             differences[tuple(subject.other_size)] = math.inf
     held = [list(size) for size, difference in differences.items() if difference <= TOLERANCE]
-    plan.update(_measured(files, native, subject, strategy))
-    if network:
-        plan["variants"] += _variants(files, network, plan, subject.size)
-    plan["other_size"] = subject.other_size if subject.other_size in held else None
-    plan["onnx"] = _exported(strategy, subject, registered)
-    return plan, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
+    measured |= _measured(files, native, subject, strategy)
+    if strategy != "hf":
+        variants = evaluated(strategy, measured)["variants"]
+        measured["variants"] = _variants(files, variants, measured, subject.size)
+    measured["other_size"] = subject.other_size if subject.other_size in held else None
+    measured["onnx"] = _exported(strategy, subject, registered)
+    return measured, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
 
 
 def _built(files: Files, subject: Subject, size: list[int]) -> Any:
@@ -113,24 +113,24 @@ def _measured(files: Files, backbone: Any, subject: Subject, strategy: str) -> d
         }
 
 
-def _variants(files: Files, network: Any, plan: dict[str, Any], size: list[int]) -> list[dict[str, Any]]:
+def _variants(
+    files: Files, variants: dict[str, Any], measured: dict[str, Any], size: list[int]
+) -> list[dict[str, Any]]:
     """Return the other sizes of the family that have the same parts, each measured without memory."""
     found = []
-    for name, changes in network.variants.items():
-        arguments = {**network.arguments, **changes}
+    for name, arguments in variants.items():
         try:
             with torch.device("meta"):
                 backbone = files.make(arguments, CLASSES, size)
                 images = torch.zeros(BATCH, files.channels, *size)
-                parts = anatomy.look(backbone, partial(backbone, images), size, plan["head"]["modules"])
-            head = backbone.get_submodule(plan["head"]["modules"][0])
-            width = head.in_features if plan["head"]["kind"] == "Linear" else head.in_channels
+                parts = anatomy.look(backbone, partial(backbone, images), size, measured["head"]["modules"])
+            head = backbone.get_submodule(measured["head"]["modules"][0])
+            width = head.in_features if measured["head"]["kind"] == "Linear" else head.in_channels
         except Exception:  # noqa: S112 - one that cannot be measured is not offered
             continue
-        same_taps = [tap["module"] for tap in parts["taps"]] == [tap["module"] for tap in plan["taps"]]
-        if same_taps and parts["stages"] == plan["stages"]:
-            entry = {"suffix": f"_{name}", "name": name, "arguments": pairs(arguments), "feature_dim": width}
-            found.append(entry)
+        same_taps = [tap["module"] for tap in parts["taps"]] == [tap["module"] for tap in measured["taps"]]
+        if same_taps and parts["stages"] == measured["stages"]:
+            found.append({"name": name, "feature_dim": width})
     return found
 
 
@@ -202,8 +202,7 @@ def _exported(strategy: str, subject: Subject, registered: list[str] | None) -> 
     images = subject.images(subject.size)
     for config in (shortened(subject.config), subject.config):
         try:
-            plan = first_plan(find_network(strategy, config, registered), strategy)
-            twin = Files(strategy, plan, subject.findings).build(CLASSES, subject.size)
+            twin = Files(strategy, start(strategy, config, registered), subject.findings).build(CLASSES, subject.size)
             break
         except Exception:  # noqa: S112 - not every architecture can be shortened this way
             continue

@@ -2,7 +2,7 @@
 
     python -m tao_hf.in_runtime.prove.run REQUEST RESULT
 
-Runs inside the runtime, with tao-core, tao-pytorch and the families on its path; REQUEST is the JSON of
+Runs inside the runtime, with tao-core and tao-pytorch on its path; REQUEST is the JSON of
 `tao_hf.inspection.proof`. For each strategy in turn the very file that would be generated is rendered and imported; the
 Hugging Face model, built from its configuration, is converted into it; and the logits of both are compared on random
 images, at the model's own size and at another one where the Hugging Face model takes it. Ends with status 0 and RESULT
@@ -57,24 +57,24 @@ def prove(request: dict[str, Any]) -> dict[str, Any]:
             network is the Hugging Face model with its heads).
 
     Returns:
-        ``tried``: by strategy, {"passed", "reason", "difference", "sizes"}; ``plans``: what the one that
-        passed is rendered from; ``weights``: "own" or "random".
+        ``tried``: by strategy, {"passed", "reason", "difference", "sizes"}; ``measured``: by
+        strategy, what was measured of the one that passed; ``weights``: "own" or "random".
     """
-    subject, tried, plans = None, {}, {}
+    subject, tried, measured = None, {}, {}
     for strategy in request["strategies"]:
         _say(f"proving strategy {strategy}")
         try:
             subject = subject or Subject(request["findings"], request["weights"])
             if request["network"] == "whole":
-                plans[strategy], figures = whole.prove_whole(subject)
+                measured[strategy], figures = whole.prove_whole(subject)
             else:
-                plans[strategy], figures = backbone.prove_strategy(strategy, subject, request["registered"])
+                measured[strategy], figures = backbone.prove_strategy(strategy, subject, request["registered"])
             tried[strategy] = {"passed": True, "reason": None, **figures}
         except FellThrough as reason:
             tried[strategy] = {"passed": False, "reason": str(reason), "difference": None, "sizes": []}
-        if plans:
+        if measured:
             break
-    return {"tried": tried, "plans": plans, "weights": "own" if subject and subject.has_own_weights else "random"}
+    return {"tried": tried, "measured": measured, "weights": "own" if subject and subject.has_own_weights else "random"}
 
 
 def _say(text: str) -> None:

@@ -26,15 +26,14 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         subject: the Hugging Face model.
 
     Returns:
-        What the network is rendered from, and the proof's figures: ``difference`` (largest, of the largest output) and
-        ``sizes`` (those at which it holds).
+        What was measured of the model, which the network is rendered from, and the proof's figures: ``difference``
+        (largest, of the largest output) and ``sizes`` (those at which it holds).
 
     Raises:
         FellThrough: it does not give this model's outputs, or cannot be exported.
     """
     model = subject.model
-    plan = {
-        "network": None,
+    measured = {
         "backbone": backbone_path(model),
         "interpolates": subject.interpolates and subject.other_size is not None,
         "frozen": _is_frozen(subject, backbone_path(model)),
@@ -42,15 +41,15 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         "downloads": "use_pretrained_backbone" in subject.findings["config"],
         "class_lists": class_lists(subject.config) if subject.about["classes"] else [],
         # A copy, because training steps change a model.
-        **subject.task_outputs.plan(copy.deepcopy(model), subject.images(subject.size)),
+        **subject.task_outputs.measure(copy.deepcopy(model), subject.images(subject.size)),
     }
-    names = {**names_of(subject.findings), "plan": plan, "task": subject.about}
+    names = {**names_of(subject.findings), "measured": measured, "task": subject.about}
     stack = layers.layers_of(TEMPLATE, "whole", "hf", tasks.folder(subject.findings["task_type"]))
     network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
     differences = {}
     for size in filter(None, (subject.size, subject.other_size)):
         try:
-            differences[tuple(size)] = _difference(network, plan, subject, size)
+            differences[tuple(size)] = _difference(network, measured, subject, size)
         except FellThrough:
             if size == subject.size:
                 raise
@@ -59,9 +58,9 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
     if not worst <= TOLERANCE:
         raise FellThrough(f"its outputs differ from the Hugging Face model's by {worst:.1e} of the largest")
     held = [list(size) for size, difference in differences.items() if difference <= TOLERANCE]
-    plan["other_size"] = subject.other_size if subject.other_size in held else None
-    plan["onnx"] = export_of_inspection(subject)
-    return plan, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
+    measured["other_size"] = subject.other_size if subject.other_size in held else None
+    measured["onnx"] = export_of_inspection(subject)
+    return measured, {"difference": max(differences[tuple(size)] for size in held), "sizes": held}
 
 
 def backbone_path(model: Any) -> str:
@@ -88,9 +87,9 @@ def _can_checkpoint(model: Any) -> bool:
     return bool(model.supports_gradient_checkpointing)
 
 
-def _difference(network: Any, plan: dict[str, Any], subject: Subject, size: list[int]) -> float:
+def _difference(network: Any, measured: dict[str, Any], subject: Subject, size: list[int]) -> float:
     """Return the largest difference of an output, as a part of the largest one."""
-    sized = {"img_size": size} if plan["interpolates"] else {}
+    sized = {"img_size": size} if measured["interpolates"] else {}
     classes = {"num_classes": subject.config.num_labels} if subject.about["classes"] else {}
     try:
         with Uninitialized():
