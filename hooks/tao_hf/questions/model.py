@@ -36,7 +36,7 @@ def inspect_model(hf_model_id: str, containers: Mapping[str, Any], keep_scratch:
     say(findings_table.render(findings, min(shutil.get_terminal_size().columns, 100)))
     if findings["task_type"] not in task_types():
         raise UserError(
-            f"{one_line(hf_model_id)} is an {findings['task_type']} model; this version of the template generates "
+            f"{one_line(hf_model_id)} is made for {findings['task_type']}; this version of the template generates "
             f"{', '.join(task_types())}. Choose a model of such a task."
         )
     if has_classes(findings["task_type"]) and _labels_broken(findings["labels"]):
