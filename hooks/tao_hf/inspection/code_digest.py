@@ -117,15 +117,17 @@ def _is_text(node: ast.AST) -> bool:
 
 def _templates(root: Path, texts: set[str]) -> set[Path]:
     """Return the templates of those texts that are paths of generated files, and what they are made with."""
-    from jinja2 import meta
-
-    from tao_hf.rendering import environment
-
-    parser = environment.make(root)
     waiting = [
         file.source for layer in _layers(root) for path, file in layers.files_of_layer(root, layer).items()
         if path in texts
     ]  # fmt: skip
+    if not waiting:
+        return set()
+    from jinja2 import meta  # the inspection renders nothing, and needs Python alone
+
+    from tao_hf.rendering import environment
+
+    parser = environment.make(root)
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
