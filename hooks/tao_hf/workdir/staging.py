@@ -1,7 +1,8 @@
 """Takes what was rendered into ``.tao-hf/MODEL/incoming`` into the repositories, and writes it into the ledger.
 
-What is to be is in the ledger, whole, before the first file is touched, and every file is replaced as a whole. So a command
-that is killed at any point leaves old files and new ones but no broken one, and the next command goes on where it was.
+What is to be is in the ledger, whole, before the first file is touched, and every file is replaced as a whole. So a
+command that is killed at any point leaves old files and new ones but no broken one, and the next command goes on where
+it was.
 """
 
 from __future__ import annotations
