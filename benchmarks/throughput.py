@@ -1,6 +1,6 @@
 """Images a second of the generated ViT-B/16, against the Hugging Face model it was made from, in the same run.
 
-    export PYTHONPATH=hooks:standins/tao_pytorch:standins/modules
+    export PYTHONPATH=hooks:networks/backbone:standins/tao_pytorch:standins/modules
     python -m benchmarks.throughput [--batch N] [--rounds N] [--precision fp32|bf16]
 
 Runs with an interpreter that has torch, transformers and timm, else with the local runtime's; on the GPU where there is

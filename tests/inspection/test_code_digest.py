@@ -128,6 +128,7 @@ def test_it_takes_no_time(entry: str) -> None:
 
 
 def _seconds(entry: str) -> float:
-    started = time.perf_counter()
+    """Return the time of the processor, which other processes do not lengthen."""
+    started = time.process_time()
     code_digest.compute(TEMPLATE, entry, [TEMPLATE / name for name in STAND_INS])
-    return time.perf_counter() - started
+    return time.process_time() - started

@@ -14,7 +14,8 @@ from jinja2 import meta
 from tao_hf.rendering import environment, layers, tasks, template_vars
 from tests.rendering.rendered_tree import CASES, differences, manifest
 from tests.support.copies import MODEL
-from tests.support.renderings import ROOT, rendered
+from tests.support.paths import ROOT
+from tests.support.renderings import rendered
 
 LAYER_FOLDERS = ("template", "networks", "tasks")
 
