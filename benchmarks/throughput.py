@@ -72,11 +72,14 @@ def _models() -> tuple[Any, dict[str, Any]]:
     """Return the Hugging Face model and, by strategy, the generated backbone with its weights."""
     from transformers import ViTConfig
 
+    from tao_hf.base.paths import TEMPLATE
     from tao_hf.in_runtime.prove import rendered
     from tao_hf.in_runtime.prove.subject import Subject
+    from tao_hf.rendering import tasks
 
+    mapped = {name: tasks.task(TEMPLATE, name)["auto_models"] for name in tasks.task_types(TEMPLATE)}
     findings = {
-        "task_type": "image-classification",
+        "task_type": next(name for name, mappings in mapped.items() if "IMAGE_CLASSIFICATION" in mappings),
         "model_type": "vit",
         "model_class": "ViTForImageClassification",
         "config": {key: value for key, value in ViTConfig().to_diff_dict().items() if key != "model_type"},

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tao_hf.clones import branches
-from tao_hf.lifecycle import checks
+from tao_hf.lifecycle import registration
 from tao_hf.workdir import staging
 from tests.support import renderings, trees
 from tests.support.clones import commit_all, git, write
@@ -91,9 +91,9 @@ def add(workdir: Path, model: str = MODEL) -> Path:
     write(workdir / staging.answers_file(model), f"_commit: 1\nbase_branch: main\nbranch_name: {BRANCH}\n")
     branches.create(workdir, REPOS, BRANCH, "main")
     staging.take_in(workdir, model, "copy", "template 1")
-    checks.register(workdir, model)
+    registration.register(workdir, model)
     staging.clear(workdir, model)
-    checks.link_answers(workdir)
+    registration.link_answers(workdir)
     return workdir
 
 

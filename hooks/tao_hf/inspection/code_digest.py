@@ -89,14 +89,12 @@ def _below_template(root: Path, tree: ast.Module) -> Iterator[Path]:
             yield from place.rglob("*.py") if place.is_dir() else [place]
 
 
-def _parts(node: ast.AST) -> list[str]:
-    """Return the parts of an expression ``TEMPLATE / "a" / name``, "*" where they vary; nothing for other ones."""
-    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
-        return []
-    before = [] if isinstance(node.left, ast.Name) and node.left.id == "TEMPLATE" else _parts(node.left)
-    if not before and not (isinstance(node.left, ast.Name) and node.left.id == "TEMPLATE"):
-        return []
-    return [*before, _pattern(node.right)]
+def _parts(node: ast.AST) -> list[str] | None:
+    """Return the parts of an expression ``TEMPLATE / "a" / name``, "*" where they vary; None for other expressions."""
+    if isinstance(node, ast.Name):
+        return [] if node.id == "TEMPLATE" else None
+    before = _parts(node.left) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) else None
+    return None if before is None else [*before, _pattern(node.right)]
 
 
 def _yaml(root: Path, tree: ast.Module) -> Iterator[Path]:
