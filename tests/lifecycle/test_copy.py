@@ -168,6 +168,7 @@ def test_two_models_side_by_side(own_copy: Path, runtime_python: Path, tmp_path:
     assert {repo["source"] for repo in record["repos"].values()} == {"embedded"}, "where they came from is kept"
 
 
+@pytest.mark.slow
 def test_failing_tests_leave_everything_in_place(own_copy: Path) -> None:
     workdir = own_copy
     backbone = workdir / f"tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{MODEL}.py"

@@ -193,7 +193,7 @@ def test_package_folder_without_init(bench: Bench) -> None:
         assert bench.python(*build)[0] == 0
     finally:
         init.write_bytes(text)
-    path = [built, bench.workdir / "tao-core", bench.path[-1]]
+    path = [built, bench.workdir / "tao-core", bench.workdir / ".tao-hf/standins-in-use"]
     module = f"nvidia_tao_pytorch.cv.{MODEL}.scripts.train"
     ran = bench.python("-m", module, path=path, cwd=bench.results)
     assert_diagnosed(
