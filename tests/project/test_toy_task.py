@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tao_hf.base.paths import task_folder
 from tao_hf.rendering import tasks
 from tests.support.paths import ROOT
 from tests.support.template_versions import FIRST, Template
@@ -58,7 +59,7 @@ def test_without_the_folder_the_refusal_says_what_the_model_is(
 def test_with_the_folder_it_becomes_a_tao_model(
     template: Template, tiny_dpt: Path, tmp_path: Path, level: str
 ) -> None:
-    folder = template.path / "tasks" / tasks.folder(TOY)
+    folder = template.path / "tasks" / task_folder(TOY)
     version = template.release(lambda _: shutil.copytree(ROOT / "tests" / "support" / "toy_task", folder))
     changed = ["git", "diff", "--name-only", FIRST, version]
     names = subprocess.run(changed, cwd=template.path, check=True, capture_output=True, text=True).stdout.splitlines()
