@@ -30,7 +30,7 @@ EXTENT = ["few", pytest.param("all", marks=pytest.mark.exhaustive)]
 FEW = {
     "classifiers": ("vit", "resnet", "swin", "beit", "efficientnet", "pvt", "imagegpt"),
     "detectors": ("rt_detr", "detr", "yolos", "pp_doclayout_v2", "pp_ocrv5_mobile_det"),
-    "segmenters": ("segformer", "beit"),
+    "segmenters": ("segformer",),
 }
 HANDFUL = (
     "beit", "convnext", "deit_with_teacher", "dinov2", "efficientnet", "hiera", "mobilevit", "perceiver_conv", "pvt",
