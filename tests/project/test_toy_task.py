@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tao_hf.answers import recorded
 from tao_hf.base.paths import task_folder
 from tao_hf.rendering import tasks
 from tests.support.paths import ROOT
@@ -73,6 +74,7 @@ def test_with_the_folder_it_becomes_a_tao_model(
     records = tmp_path / "workdir" / ".tao-hf" / "toy"
     answers = yaml.safe_load((records / "answers.yml").read_text(encoding="utf-8"))
     assert (answers["task_type"], answers["num_labels"]) == (TOY, 0)
+    recorded.check_values(answers)  # as an update does
     info = json.loads((records / "model.json").read_text(encoding="utf-8"))
     assert info["onnx_inputs"] == ["images"] and not any(name.endswith("labels.py") for name in info["files"])
     report = json.loads((records / "report.json").read_text(encoding="utf-8"))
