@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tao_hf.base.errors import UserError
-from tao_hf.inspection import inspect
+from tao_hf.inspection import code_digest, inspect
 from tao_hf.inspection.findings_table import render
 from tao_hf.inspection.inspect import ModelRef, full_report_path, inspect_model, parse_model
 from tests.support.findings_sample import SAMPLE
@@ -67,6 +67,8 @@ def fake_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Replace the runtime by this Python and the probe by a script that counts its runs; returns the counter file."""
     script, counter = tmp_path / "template" / PROBE, tmp_path / "runs"
     script.parent.mkdir(parents=True)
+    for package in (script.parent, script.parents[1], script.parents[2]):
+        (package / "__init__.py").touch()
     script.write_text(
         "import json, os, sys\n"
         f"open({str(counter)!r}, 'a').write(json.dumps([sys.argv, dict(os.environ)]) + '\\n')\n"
@@ -79,7 +81,9 @@ def fake_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "json.dump(found, open(sys.argv[4], 'w')); json.dump({**found, 'tensors': []}, open(sys.argv[5], 'w'))\n"
     )
     counter.touch()
-    monkeypatch.setattr(inspect, "TEMPLATE", tmp_path / "template")
+    for module in (inspect, code_digest):
+        monkeypatch.setattr(module, "TEMPLATE", tmp_path / "template")
+    monkeypatch.setattr(code_digest, "digest", code_digest.digest.__wrapped__)  # another process would not remember it
     monkeypatch.setenv("TAO_HF_PYTHON", sys.executable)
     return counter
 
