@@ -23,6 +23,7 @@ def git(*arguments: str, cwd: Path) -> str:
     return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_every_listed_file_is_there_and_compiles(copied: Path) -> None:
     files = json.loads((copied / ".tao-hf" / MODEL / "model.json").read_text(encoding="utf-8"))["files"]
     assert len([file for file in files if file.endswith(".py")]) > 30
@@ -153,6 +154,7 @@ def test_files_the_ledger_does_not_know_are_not_overwritten(own_copy: Path, tiny
     assert snapshot(own_copy / "tao-pytorch") == before
 
 
+@pytest.mark.slow
 def test_two_models_side_by_side(own_copy: Path, runtime_python: Path, tmp_path: Path) -> None:
     first = snapshot(own_copy / f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}")
     other = make_vit(runtime_python, tmp_path / "other", ["cat", "dog", "bird"], size=[16, 24])

@@ -236,17 +236,17 @@ def edit(workdir: Path) -> None:
 
 
 def shared_scene(
-    name: str, template: Template, model: Path, room: Path, prepared: Path | None
+    name: str, template: Template, model: Path, place: Path, prepared: Path | None
 ) -> Scene:
     """Make the scene of a command: its disk before, and all that one undisturbed run shows."""
     for folder in ("killer", "tmp"):
-        (room / folder).mkdir(parents=True)
-    (room / "killer" / "sitecustomize.py").write_text(KILLER, encoding="utf-8")
+        (place / folder).mkdir(parents=True)
+    (place / "killer" / "sitecustomize.py").write_text(KILLER, encoding="utf-8")
     env = {
-        "PYTHONPATH": str(room / "killer"), "TMPDIR": str(room / "tmp"), "TAO_HF_KILL_COUNTER": str(room / "calls"),
+        "PYTHONPATH": str(place / "killer"), "TMPDIR": str(place / "tmp"), "TAO_HF_KILL_COUNTER": str(place / "calls"),
         "TAO_HF_KILL_WHOM": "group",
     }  # fmt: skip
-    workdir = room / "workdir"
+    workdir = place / "workdir"
     command = list(COMMANDS[name])
     if name == "copy":
         given = {"hf_model_id": model, "runtime": "local", "tao_source": "embedded", "run_tests": "none"}
@@ -254,7 +254,7 @@ def shared_scene(
         command += ["--vcs-ref", FIRST, str(template.path), str(workdir)]
     scene = Scene(name, command, None, workdir, env)
     if prepared:
-        scene.base = room / "base"
+        scene.base = place / "base"
         scene.workdir.parent.mkdir(exist_ok=True)
         done = template.copy(workdir, model, model_name=MODEL)
         assert done.returncode == 0, done.stdout
@@ -270,9 +270,9 @@ def shared_scene(
     scene.after, scene.state = _in_clones(workdir), state(workdir)
     if not prepared:
         for clone in CLONES:
-            whole = room / "pristine" / clone
+            whole = place / "pristine" / clone
             _git(workdir / clone, "checkout-index", "--all", f"--prefix={whole}/")
-        scene.between = _in_clones(room / "pristine")
+        scene.between = _in_clones(place / "pristine")
     assert leftovers(workdir) == []
     assert scene.after not in (scene.before, scene.between)
     print(f"{name}: {scene.seconds:.1f} s, {scene.calls} calls, seed {SEED}")
@@ -288,9 +288,9 @@ def scenes(
 
     class Scenes(dict):  # type: ignore[type-arg]
         def __missing__(self, name: str) -> Scene:
-            room = tmp_path_factory.mktemp("kill")
-            template = Template.of(first_template, room / "template")
-            known[name] = shared_scene(name, template, tiny_vit, room, None if name == "copy" else room)
+            place = tmp_path_factory.mktemp("kill")
+            template = Template.of(first_template, place / "template")
+            known[name] = shared_scene(name, template, tiny_vit, place, None if name == "copy" else place)
             self[name] = known[name]
             return known[name]
 
@@ -308,7 +308,7 @@ def points() -> list[Any]:
     for name, (times, calls) in POINTS.items():
         for kind, number in (("time", times), ("call", calls)):
             for index in range(number):
-                often = index != number * 2 // 3 or name == "remove" or (name == "tao-hf update" and kind == "time")
+                often = index != number * 2 // 3 or name == "remove" or (name.endswith("update") and kind == "time")
                 marks = [pytest.mark.exhaustive] if often else []
                 found.append(pytest.param(name, kind, index, number, id=f"{name}-{kind}-{index}", marks=marks))
     return found

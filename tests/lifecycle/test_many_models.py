@@ -61,6 +61,7 @@ def update_one_and_then_all(template: Template, workdir: Path, names: list[str])
         assert "_commit: 0.2.0" in (workdir / f".tao-hf/{name}/answers.yml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_few_models(template: Template, tiny_vit: Path, tmp_path: Path) -> None:
     names, _ = make(template, tmp_path / "workdir", tiny_vit, 3)
     update_one_and_then_all(template, tmp_path / "workdir", names)

@@ -155,6 +155,7 @@ def two(released: Template, pristine: Path, tiny_vit: Path, tmp_path_factory: py
 # --- what an update makes of files --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_update_merges_and_can_be_undone_and_redone(workdir: Path, released: Template, tmp_path: Path) -> None:
     edit_start(workdir)
     place(workdir, HEADS).unlink()
@@ -289,6 +290,7 @@ def test_edits_merge_wherever_git_has_them(workdir: Path, tmp_path: Path, how: s
 # --- several models -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_with_several_models_one_is_named(two: Path, tmp_path: Path) -> None:
     workdir = Path(shutil.copytree(two, tmp_path / "workdir", symlinks=True))
     there = everything(workdir)
@@ -307,6 +309,7 @@ def test_with_several_models_one_is_named(two: Path, tmp_path: Path) -> None:
 # --- what is refused ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_answers_that_cannot_change_are_refused_and_nothing_happens(workdir: Path) -> None:
     edit_start(workdir)
     there = everything(workdir)
@@ -356,9 +359,9 @@ def _line(name: str, value: str) -> Callable[[str], str]:
         (lambda content: content + "\n}{: [\n", "answers"),
         (_list, "answers"),
         (_line("num_labels", "many"), "num_labels"),
-        (_line("hf_model_id", "acme/other"), "hf_model_id"),
+        pytest.param(_line("hf_model_id", "acme/other"), "hf_model_id", marks=pytest.mark.exhaustive),
         (_line("model_name", "other"), "renamed"),
-        (_line("_commit", "0.2.0"), "_commit"),
+        pytest.param(_line("_commit", "0.2.0"), "_commit", marks=pytest.mark.exhaustive),
         (lambda content: content.replace("model_type: vit", "model_type: bert"), "findings"),
         (None, "answers"),
     ],
@@ -603,7 +606,8 @@ def test_a_versioned_migration_runs_once(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["reuse", pytest.param("hf", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("strategy", ["reuse", "hf"])
 def test_an_updated_model_passes_its_tests(
     first_template: Template, tiny_vit: Path, tmp_path: Path, strategy: str
 ) -> None:

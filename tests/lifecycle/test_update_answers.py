@@ -93,7 +93,10 @@ def test_no_recorded_answer_holds_code(strategy: str, tmp_path: Path, tiny_vit: 
     assert found["preflight"] == {"strategy": strategy} and "settled" not in found
 
 
-@pytest.mark.parametrize(("table", "name"), [("detectors", "yolos"), ("segmenters", "segformer")])
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [("segmenters", "segformer"), pytest.param("detectors", "yolos", marks=pytest.mark.exhaustive)],
+)
 def test_no_recorded_answer_of_a_whole_network_holds_code(
     table: str, name: str, tmp_path: Path, runtime_python: Path
 ) -> None:
@@ -133,7 +136,7 @@ def since_0_4_0(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("strategy", ["reuse", "timm"])
+@pytest.mark.parametrize("strategy", ["reuse", pytest.param("timm", marks=pytest.mark.exhaustive)])
 def test_a_model_of_0_4_0_with_edits(
     since_0_4_0: Path, strategy: str, tmp_path: Path, tiny_vit: Path
 ) -> None:

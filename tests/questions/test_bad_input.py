@@ -193,6 +193,7 @@ def test_hostile_labels_and_config(tiny_vit: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_hundred_thousand_labels(tiny_vit: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_vit, tmp_path / "many"))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
