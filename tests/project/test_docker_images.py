@@ -18,8 +18,8 @@ from tao_hf.runtime import engine as docker
 from tao_hf.runtime import images
 from tests.support import docker_images
 from tests.support.docker_images import HOME, PUBLISHED, Image
+from tests.support.paths import in_runtime
 
-TESTS = Path(__file__).resolve().parent
 KILLED = """
 from tests.support import docker_images
 from tests.support.docker_images import HOME, Image, PUBLISHED
@@ -139,7 +139,8 @@ def test_failure_is_told(tiny: Image) -> None:
 @pytest.mark.docker
 def test_killed_builder_leaves_no_container(published: dict[str, str]) -> None:
     """The container ends with the process that started it."""
-    builder = subprocess.Popen([sys.executable, "-c", KILLED], cwd=TESTS, stderr=subprocess.DEVNULL)
+    env = {**os.environ, **in_runtime()}
+    builder = subprocess.Popen([sys.executable, "-c", KILLED], stderr=subprocess.DEVNULL, env=env)
     end = time.monotonic() + 30
     while not builders():
         assert builder.poll() is None and time.monotonic() < end
