@@ -3,7 +3,7 @@
 Both files have the columns img_name, one probability per class, pred_label, pred_score. They must hold the same images
 and the same classes. What is compared are the logits: probabilities near 0 and 1 hide differences that matter for other
 images, and those of a thousand classes are all near 0. The logarithm of a softmax is the logit but for a constant in
-each image, which changes no prediction and which centring removes; nine digits of a probability are nine decimals of it.
+each image, which changes no prediction and which centring removes; nine digits of a probability keep nine decimals.
 The scale of the outputs is the largest absolute centred logit of the native file, at least 1:
 
     precision   labels that agree   largest absolute difference of two logits
