@@ -43,7 +43,7 @@ def run(tmp_path: Path, precision: str = "FP32") -> tuple[int, dict]:
     """Run the script on the folders native and deployed and return its exit status and its JSON."""
     out = tmp_path / "out.json"
     folders = ["image-classification", str(tmp_path / "native"), str(tmp_path / "deployed")]
-    program = [sys.executable, "-m", "tao_hf.in_runtime.check.crosscheck"]
+    program = [sys.executable, "-S", "-m", "tao_hf.in_runtime.check.crosscheck"]  # -S: nothing but Python itself
     argv = [*program, *folders, "--precision", precision, "--json", str(out)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(HOOKS)})
     assert not done.stderr, done.stderr
