@@ -376,8 +376,8 @@ def switches(tmp_path: Path) -> list[tuple[str | None, str | None]]:
     lines: list[str] = []
     done = get_runtime("local").run(["python", "-c", SWITCHES], context="pytorch", on_line=lines.append)
     assert done.returncode == 0
-    plans = [docker.DockerRuntime(tmp_path)._plan(context).variables for context in ("pytorch", "deploy")]
-    found = [(plan.get("TELEMETRY_OPT_OUT"), plan.get("WANDB_MODE")) for plan in plans]
+    settings = [docker.DockerRuntime(tmp_path)._settings(context).variables for context in ("pytorch", "deploy")]
+    found = [(one.get("TELEMETRY_OPT_OUT"), one.get("WANDB_MODE")) for one in settings]
     return [tuple(lines[-1].split()), *found]
 
 

@@ -80,6 +80,7 @@ def test_the_top_level_tao_core_wins(workdir: Path, context: str) -> None:
     ],
 )
 def test_tao_core_not_first_on_the_path(workdir: Path, path: str, problem: str) -> None:
+    path = f"{path}:/workspace/.tao-hf/lib"  # our own tools
     status, said = prove(Broken(workdir, {"variables": {"PYTHONPATH": path}}, str), workdir)
     assert status == 1
     assert problem in said

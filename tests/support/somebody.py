@@ -30,7 +30,7 @@ class Somebody:
     def __init__(self, home: Path) -> None:
         """Make the user's home and put what the hooks need of the template there."""
         self.home = home
-        for name in ("hooks", "standins", "tasks"):
+        for name in ("hooks", "standins", "networks", "tasks"):
             shutil.copytree(HOOKS.parent / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.own(home)
 
