@@ -1,6 +1,6 @@
 """Images a second of the generated ViT-B/16, against the Hugging Face model it was made from, in the same run.
 
-    export PYTHONPATH=hooks:standins/tao_pytorch:standins/modules
+    export PYTHONPATH=hooks:networks/backbone:standins/tao_pytorch:standins/modules
     python -m benchmarks.throughput [--batch N] [--rounds N] [--precision fp32|bf16]
 
 Runs with an interpreter that has torch, transformers and timm, else with the local runtime's; on the GPU where there is
@@ -72,11 +72,14 @@ def _models() -> tuple[Any, dict[str, Any]]:
     """Return the Hugging Face model and, by strategy, the generated backbone with its weights."""
     from transformers import ViTConfig
 
+    from tao_hf.base.paths import TEMPLATE
     from tao_hf.in_runtime.prove import rendered
     from tao_hf.in_runtime.prove.subject import Subject
+    from tao_hf.rendering import tasks
 
+    mapped = {name: tasks.task(TEMPLATE, name)["auto_models"] for name in tasks.task_types(TEMPLATE)}
     findings = {
-        "task_type": "image-classification",
+        "task_type": next(name for name, mappings in mapped.items() if "IMAGE_CLASSIFICATION" in mappings),
         "model_type": "vit",
         "model_class": "ViTForImageClassification",
         "config": {key: value for key, value in ViTConfig().to_diff_dict().items() if key != "model_type"},

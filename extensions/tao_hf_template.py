@@ -31,7 +31,7 @@ def _use_own_hooks() -> None:
 _use_own_hooks()
 
 from tao_hf.base.errors import UserError  # noqa: E402
-from tao_hf.questions import questions  # noqa: E402
+from tao_hf.questions import functions, opening  # noqa: E402
 from tao_hf.rendering import template_vars  # noqa: E402
 from tao_hf.rendering.environment import equip  # noqa: E402
 
@@ -61,7 +61,7 @@ class TaoHfTemplate(ContextHook):
     def __init__(self, environment: Environment) -> None:
         """Register functions and filters."""
         super().__init__(environment)
-        for function in questions.FUNCTIONS:
+        for function in functions.FUNCTIONS:
             environment.globals[function.__name__] = _speaking_copier(function)
         environment.globals["updating"] = _updating
         equip(environment)
@@ -69,5 +69,5 @@ class TaoHfTemplate(ContextHook):
     def hook(self, context_variables: dict[str, Any]) -> None:
         """Add the derived names once all answers are there."""
         if str(context_variables.get("_copier_phase")) == "prompt" and not _updating():
-            _speaking_copier(questions.refuse_other_answers)(context_variables["_copier_conf"])
+            _speaking_copier(opening.refuse_other_answers)(context_variables["_copier_conf"])
         context_variables.update(_speaking_copier(template_vars.derived)(ROOT, context_variables))

@@ -7,9 +7,9 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
-from repo_fixtures import commit_all, fill, own_git, write  # noqa: F401
 
 from tao_hf.clones import patches, pytest_ini
+from tests.support.clones import commit_all, fill, write
 
 # Written by the code of 0.4.0: settings before it, with the model "new", and with "new" and "two".
 CASES = json.loads(Path(__file__).with_name("pytest_ini_0_4_0.json").read_text(encoding="utf-8"))

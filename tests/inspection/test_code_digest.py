@@ -95,7 +95,7 @@ def test_a_change_of_any_file_that_is_read_changes_the_key(
 @pytest.mark.parametrize("entry", [PROBE, PROVE])
 def test_what_does_not_run_is_not_in_the_key(entry: str) -> None:
     found = digested(entry)
-    assert not [name for name in found if name.endswith((".md", ".yml")) or name.startswith(("tests/", "docs/"))]
+    assert not [name for name in found if name.endswith(".md") or name.startswith(("tests/", "docs/", "copier.yml"))]
     assert not [name for name in found if "/lifecycle/" in name or "/selftest/" in name or "/in_runtime/check/" in name]
     assert not [name for name in found if name.endswith("default_config.py.jinja")]
 
@@ -128,6 +128,7 @@ def test_it_takes_no_time(entry: str) -> None:
 
 
 def _seconds(entry: str) -> float:
-    started = time.perf_counter()
+    """Return the time of the processor, which other processes do not lengthen."""
+    started = time.process_time()
     code_digest.compute(TEMPLATE, entry, [TEMPLATE / name for name in STAND_INS])
-    return time.perf_counter() - started
+    return time.process_time() - started

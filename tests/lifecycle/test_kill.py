@@ -300,12 +300,15 @@ def scenes(
 
 
 def points() -> list[Any]:
-    """Return the points of every command: some in time, some at calls; a few of each are enough for `make test`."""
+    """Return the points of every command: some in time, some at calls; a few of each are enough for `make test`.
+
+    Those of a removal are all for `make test-all`: test_remove.py kills one at its steps on a smaller tree.
+    """
     found = []
     for name, (times, calls) in POINTS.items():
         for kind, number in (("time", times), ("call", calls)):
             for index in range(number):
-                often = index != number * 2 // 3 or (name in ("tao-hf update", "remove") and kind == "time")
+                often = index != number * 2 // 3 or name == "remove" or (name == "tao-hf update" and kind == "time")
                 marks = [pytest.mark.exhaustive] if often else []
                 found.append(pytest.param(name, kind, index, number, id=f"{name}-{kind}-{index}", marks=marks))
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tao_hf.clones import branches
-from tao_hf.lifecycle import checks
+from tao_hf.lifecycle import registration
 from tao_hf.workdir import staging
 from tests.support import renderings, trees
 from tests.support.clones import commit_all, git, write
@@ -91,9 +91,9 @@ def add(workdir: Path, model: str = MODEL) -> Path:
     write(workdir / staging.answers_file(model), f"_commit: 1\nbase_branch: main\nbranch_name: {BRANCH}\n")
     branches.create(workdir, REPOS, BRANCH, "main")
     staging.take_in(workdir, model, "copy", "template 1")
-    checks.register(workdir, model)
+    registration.register(workdir, model)
     staging.clear(workdir, model)
-    checks.link_answers(workdir)
+    registration.link_answers(workdir)
     return workdir
 
 
@@ -382,7 +382,8 @@ def worth_killing(steps: list[str]) -> list[int]:
     return sorted({0, len(steps) - 1, *(at for at in range(1, len(steps)) if steps[at] != steps[at - 1])})
 
 
-def test_killed_at_any_step_and_run_again(edited: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_killed_at_any_step_and_run_again(edited: Path, tmp_path: Path, every: int) -> None:
     undisturbed = Path(shutil.copytree(edited, tmp_path / "undisturbed", symlinks=True))
     done = tao_hf(undisturbed, "remove", "--yes", MODEL, log=tmp_path / "steps")
     assert done.returncode == 0, done.stderr
@@ -390,7 +391,7 @@ def test_killed_at_any_step_and_run_again(edited: Path, tmp_path: Path) -> None:
     rows = (tmp_path / "steps").read_text().splitlines()
     assert len(rows) > 80 and len(worth_killing(rows)) > 25
     assert sum(row.startswith("subprocess.Popen") for row in rows) == 2
-    for at in worth_killing(rows):
+    for at in worth_killing(rows)[::every]:
         workdir = Path(shutil.copytree(edited, tmp_path / f"killed-{at}", symlinks=True))
         killed = tao_hf(workdir, "remove", "--yes", MODEL, kill_at=at + 1)
         assert killed.returncode == -9, killed

@@ -263,7 +263,10 @@ def test_changed_answers_are_rendered_and_recorded(workdir: Path) -> None:
     assert answers(workdir)["num_labels"] == 12, "a later update keeps it"
 
 
-@pytest.mark.parametrize("how", ["uncommitted", "staged", "committed", "linked"])
+@pytest.mark.parametrize(
+    "how",
+    ["committed", "linked", *(pytest.param(how, marks=pytest.mark.exhaustive) for how in ("uncommitted", "staged"))],
+)
 def test_edits_merge_wherever_git_has_them(workdir: Path, tmp_path: Path, how: str) -> None:
     edit_start(workdir)
     clone = workdir / "tao-pytorch"
@@ -524,12 +527,12 @@ def _another(clone: Path) -> None:
     ("action", "words", "back", "edited"),
     [
         (_stash, ["git stash pop", "restore"], _pop, True),
-        (_stash, ["restore"], None, False),
-        (_other_branch, ["git switch", "is on main"], _back, True),
+        pytest.param(_stash, ["restore"], None, False, marks=pytest.mark.exhaustive),
+        pytest.param(_other_branch, ["git switch", "is on main"], _back, True, marks=pytest.mark.exhaustive),
         (_other_branch, ["restore"], None, True),
         (_rebase, ["rebase", "finish or abort"], _abort, True),
-        (_clean, ["restore"], None, False),
-        (_fresh, ["restore", "is on main"], None, False),
+        pytest.param(_clean, ["restore"], None, False, marks=pytest.mark.exhaustive),
+        pytest.param(_fresh, ["restore", "is on main"], None, False, marks=pytest.mark.exhaustive),
         (_gone, ["tao-pytorch is not in", "restore"], _another, False),
     ],
     ids=["stash-pop", "stash-restore", "branch-back", "branch-restore", "rebase", "clean", "fresh", "gone"],
@@ -600,7 +603,7 @@ def test_a_versioned_migration_runs_once(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["reuse", "hf"])
+@pytest.mark.parametrize("strategy", ["reuse", pytest.param("hf", marks=pytest.mark.exhaustive)])
 def test_an_updated_model_passes_its_tests(
     first_template: Template, tiny_vit: Path, tmp_path: Path, strategy: str
 ) -> None:

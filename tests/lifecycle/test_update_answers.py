@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support.answers import code_in
 from tests.support.copies import MODEL, copier_copy
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, in_runtime
 from tests.support.template_versions import Template, tao_hf, update
 
 pytestmark = [pytest.mark.runtime, pytest.mark.slow]
@@ -23,8 +24,6 @@ TRAIN = f"tao-pytorch/nvidia_tao_pytorch/cv/{MODEL}/scripts/train.py"
 BACKBONE = f"tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{MODEL}.py"
 VIT_RULES = "networks/backbone/families/vit_rules.py"
 OF_0_4_0 = "3a35545"  # the last commit of that version
-CODE_KEYS = {"network", "rules", "spellings", "imports", "methods", "setup", "positions", "$name", "$call", "$tuple"}
-CODE_WORDS = ("{tensor}", "{i}", "def ", "import ", "self.")
 
 
 def answers(workdir: Path, model: str = MODEL) -> dict[str, Any]:
@@ -35,20 +34,6 @@ def generated(workdir: Path, model: str = MODEL) -> dict[str, str]:
     """Return the model's files in the repositories."""
     names = json.loads((workdir / f".tao-hf/{model}/model.json").read_text(encoding="utf-8"))["files"]
     return {name: (workdir / name).read_text(encoding="utf-8") for name in names}
-
-
-def inside(value: Any) -> Iterator[Any]:
-    """Yield all values inside answers."""
-    yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from inside(item)
-
-
-def code_in(found: dict[str, Any]) -> list[Any]:
-    """Return what answers hold of code."""
-    values = list(inside({name: value for name, value in found["proofs"].items() if name != "tried"}))
-    keys = [CODE_KEYS & value.keys() for value in values if isinstance(value, dict) and CODE_KEYS & value.keys()]
-    return keys + [text for text in values if isinstance(text, str) and any(word in text for word in CODE_WORDS)]
 
 
 def correct(template: Template) -> None:
@@ -106,6 +91,18 @@ def test_no_recorded_answer_holds_code(strategy: str, tmp_path: Path, tiny_vit: 
     assert not code_in(found)
     assert found["proofs"].keys() == {"tried", "measured", "weights", "against"}
     assert found["preflight"] == {"strategy": strategy} and "settled" not in found
+
+
+@pytest.mark.parametrize(("table", "name"), [("detectors", "yolos"), ("segmenters", "segformer")])
+def test_no_recorded_answer_of_a_whole_network_holds_code(
+    table: str, name: str, tmp_path: Path, runtime_python: Path
+) -> None:
+    make = [str(runtime_python), "-W", "ignore", "-m", f"tests.support.models.{table}", str(tmp_path), name]
+    subprocess.run(make, check=True, capture_output=True, env={**os.environ, **in_runtime()})
+    done = copier_copy(tmp_path / "workdir", tmp_path / name, model_name=MODEL)
+    assert done.returncode == 0, done.stdout
+    found = answers(tmp_path / "workdir")
+    assert not code_in(found) and "network" not in found["proofs"]["measured"]["hf"]
 
 
 @pytest.fixture(scope="module")

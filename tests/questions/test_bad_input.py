@@ -13,7 +13,7 @@ import yaml
 from copier.errors import UserMessageError
 
 from tao_hf.base.errors import UserError
-from tao_hf.questions import questions
+from tao_hf.questions import model, opening, preflight
 from tests.support.copies import MODEL, copier_copy, snapshot
 from tests.support.paths import ROOT
 from tests.support.stub_hub import StubHub, StubModel
@@ -120,8 +120,8 @@ def test_labels(labels: list[str], tiny_vit: Path, tmp_path: Path) -> None:
 def test_a_few_repeated_labels_of_many_are_fine() -> None:
     """ImageNet itself names two of its thousand classes crane."""
     names = [f"class {index}" for index in range(998)] + ["crane", "crane"]
-    assert not questions._labels_broken(names)
-    assert questions._labels_broken(["cat", "cat"])
+    assert not model._labels_broken(names)
+    assert model._labels_broken(["cat", "cat"])
 
 
 def test_dirty_clone(own_copy: Path, tiny_vit: Path) -> None:
@@ -138,9 +138,9 @@ def test_dirty_clone(own_copy: Path, tiny_vit: Path) -> None:
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4096))
-    assert "4 KiB" in (questions._disk_problem(tmp_path / "not" / "there") or "")
+    assert "4 KiB" in (preflight._disk_problem(tmp_path / "not" / "there") or "")
     monkeypatch.undo()
-    assert questions._disk_problem(tmp_path / "not" / "there") is None
+    assert preflight._disk_problem(tmp_path / "not" / "there") is None
 
 
 def test_full_disk_for_real(tiny_vit: Path, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_hundred_thousand_labels(tiny_vit: Path, tmp_path: Path) -> None:
 
 def test_welcome_checks_names_and_choices(tmp_path: Path) -> None:
     def welcome(**data: str) -> str:
-        return questions.welcome({"data": data, "dst_path": tmp_path, "pretend": False})
+        return opening.welcome({"data": data, "dst_path": tmp_path, "pretend": False})
 
     with pytest.raises(UserError, match="did you mean model_name"):
         welcome(model_nam="x")

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from render_fixtures import classifier_context, detector_context, render, segmenter_context
+
+from tests.support.renderings import classifier_context, detector_context, render, segmenter_context
 
 TESTS = {"tao-pytorch": "tests/cv_unit_test", "tao-deploy": "tests"}
 MODELS = {"a_classifier": classifier_context, "a_detector": detector_context, "a_segmenter": segmenter_context}

@@ -11,10 +11,12 @@ import pytest
 import yaml
 from jinja2 import meta
 
+from tao_hf.base.paths import task_folder
 from tao_hf.rendering import environment, layers, tasks, template_vars
 from tests.rendering.rendered_tree import CASES, differences, manifest
 from tests.support.copies import MODEL
-from tests.support.renderings import ROOT, rendered
+from tests.support.paths import ROOT
+from tests.support.renderings import rendered
 
 LAYER_FOLDERS = ("template", "networks", "tasks")
 
@@ -61,7 +63,7 @@ def test_the_path_of_a_file_is_the_path_of_its_source(names: dict[str, Any]) -> 
 
 
 def test_an_extended_template_is_an_earlier_layer_s_of_the_same_path(names: dict[str, Any]) -> None:
-    task = tasks.folder(names["task_type"])
+    task = task_folder(names["task_type"])
     strategy = next(iter(names["proofs"]["tried"]))
     order = layers.layers_of(ROOT, names["task"]["network"], strategy, task)
     chains = 0

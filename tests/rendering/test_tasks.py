@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tao_hf.base.errors import UserError
+from tao_hf.base.paths import task_folder
 from tao_hf.rendering import tasks
 from tests.support.paths import ROOT
 
@@ -39,7 +40,7 @@ def test_the_tasks_of_the_template_are_well_described(name: str) -> None:
 
 def test_no_program_names_a_task() -> None:
     """Hooks, benchmarks and the demo learn from the folders which tasks there are."""
-    named = re.compile("|".join(re.escape(word) for name in NAMES for word in (name, tasks.folder(name))))
+    named = re.compile("|".join(re.escape(word) for name in NAMES for word in (name, task_folder(name))))
     files = [file for top in ("hooks", "extensions", "benchmarks", "demo") for file in (ROOT / top).rglob("*.py")]
     found = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from tao_hf.answers import validators
 from tao_hf.base.errors import UserError
+from tao_hf.base.paths import task_folder
 from tao_hf.in_runtime import task_code
 from tao_hf.in_runtime.check import consistency
 from tao_hf.in_runtime.probe import common
@@ -87,7 +88,7 @@ def test_the_record_names_what_was_rendered(rendered: tuple[dict[str, Any], Path
 
 def test_native_and_deployed_share_what_must_be_the_same(rendered: tuple[dict[str, Any], Path]) -> None:
     names, folder = rendered
-    for partial in (ROOT / "tasks" / tasks.folder(names["task_type"]) / "both").rglob("*.py.jinja"):
+    for partial in (ROOT / "tasks" / task_folder(names["task_type"]) / "both").rglob("*.py.jinja"):
         pair = sorted(folder.rglob(partial.name.removesuffix(".jinja")))
         assert [path.relative_to(folder).parts[0] for path in pair] == ["tao-deploy", "tao-pytorch"], partial.name
         code = [path.read_text().replace("nvidia_tao_deploy", "nvidia_tao_pytorch") for path in pair]

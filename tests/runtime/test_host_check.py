@@ -17,7 +17,7 @@ import yaml
 
 from tao_hf.base.errors import UserError
 from tao_hf.lifecycle import copy
-from tao_hf.questions import questions
+from tao_hf.questions import runtime_choice
 from tao_hf.runtime import engine as docker
 from tao_hf.runtime import host, host_check, images, ngc
 from tao_hf.workdir.ledger import Commit, Ledger
@@ -47,7 +47,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
 
 def forget() -> None:
     """Let the next question be answered by looking again, as a new process would."""
-    for asked in (host.gpus, questions._docker_problem, questions._is_prepared, questions._settle_once):
+    for asked in (host.gpus, runtime_choice._docker_problem, runtime_choice._is_prepared, runtime_choice._settle_once):
         asked.cache_clear()
 
 
@@ -382,7 +382,7 @@ LOCAL = {"kind": "local", "gpu": False, "images": {}, "fallback": False}
 
 def settle(runtime: str, pytorch: str = "", deploy: str = "", without_gpu: bool = False) -> dict[str, Any]:
     """Return what `copier copy` settles on."""
-    return questions.settle_runtime(runtime, pytorch, deploy, "", without_gpu)
+    return runtime_choice.settle_runtime(runtime, pytorch, deploy, "", without_gpu)
 
 
 def no_docker(machine: FakeMachine) -> None:
@@ -463,7 +463,7 @@ def test_docker_stops(machine: FakeMachine) -> None:
 
 def test_local_does_not_touch_docker(machine: FakeMachine) -> None:
     assert settle("local", PYTORCH, DEPLOY) == LOCAL
-    assert not questions.asks_for_image("pytorch", "local") and not questions.asks_about_gpu("local", "", "")
+    assert not runtime_choice.asks_for_image("pytorch", "local") and not runtime_choice.asks_about_gpu("local", "", "")
     assert machine.calls() == []
 
 
@@ -481,14 +481,14 @@ def test_once_per_run(machine: FakeMachine, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_which_images_are_asked_for(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
-    asks = questions.asks_for_image
+    asks = runtime_choice.asks_for_image
     assert asks("pytorch", "auto") and asks("pytorch", "docker")
     assert not asks("deploy", "auto", ""), "without the first image auto means local"
     assert asks("deploy", "docker", "") and asks("deploy", "auto", PYTORCH)
-    assert not asks("deploy", "docker", "none") and questions.default_image("deploy", "none") == "none"
+    assert not asks("deploy", "docker", "none") and runtime_choice.default_image("deploy", "none") == "none"
     assert asks("dataservices", "auto", PYTORCH, DEPLOY)
     monkeypatch.setenv("TAO_DEPLOY_PUB_IMAGE", f" {DEPLOY} ")
-    assert questions.default_image("deploy", PYTORCH) == DEPLOY and questions.default_image("pytorch") == ""
+    assert runtime_choice.default_image("deploy", PYTORCH) == DEPLOY and runtime_choice.default_image("pytorch") == ""
     machine.prepared("pytorch")
     forget()
     assert not asks("pytorch", "auto") and asks("deploy", "auto", "")
@@ -498,19 +498,20 @@ def test_which_images_are_asked_for(machine: FakeMachine, monkeypatch: pytest.Mo
 
 
 def test_when_the_gpu_is_asked_about(machine: FakeMachine) -> None:
-    assert not questions.asks_about_gpu("docker", PYTORCH, DEPLOY)
+    assert not runtime_choice.asks_about_gpu("docker", PYTORCH, DEPLOY)
     no_gpu(machine)
     forget()
-    assert questions.asks_about_gpu("docker", PYTORCH, DEPLOY)
-    assert not questions.asks_about_gpu("auto", "", "") and not questions.asks_about_gpu("docker", "none", "none")
+    assert runtime_choice.asks_about_gpu("docker", PYTORCH, DEPLOY)
+    assert not runtime_choice.asks_about_gpu("auto", "", "")
+    assert not runtime_choice.asks_about_gpu("docker", "none", "none")
     all_prepared(machine)
     forget()
-    assert questions.asks_about_gpu("auto", "", "")
+    assert runtime_choice.asks_about_gpu("auto", "", "")
 
 
 def test_image_problem_at_the_prompt() -> None:
     conf = {"defaults": False, "data": {}}
-    problem = questions.image_problem_when_asked
+    problem = runtime_choice.image_problem_when_asked
     assert "no image reference" in problem("image_deploy", conf, "a b")
     assert problem("image_deploy", conf, "") == problem("image_deploy", conf, "none") == ""
     assert problem("image_deploy", {**conf, "defaults": True}, "a b") == ""
@@ -520,7 +521,7 @@ def test_fallback_leaves_tests_for_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = {"containers": {**LOCAL, "kind": "docker", "fallback": True}, "run_tests": "full"}
-    monkeypatch.setattr(copy, "place", lambda *_: answers)
+    monkeypatch.setattr(copy, "add_model", lambda *_: answers)
     assert copy.main(ROOT, tmp_path, "some_vit") == 0
     assert "nothing was tested" in capsys.readouterr().err
 
@@ -541,8 +542,7 @@ def commit(folder: Path, tag: str) -> None:
 
 
 @pytest.mark.runtime
-@pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "from before there were containers"])
-def test_copier_update_asks_docker_nothing(recorded: bool, tiny_vit: Path, tmp_path: Path) -> None:
+def test_copier_update_asks_docker_nothing(tiny_vit: Path, tmp_path: Path) -> None:
     """Neither Docker nor the GPU, whatever the answers say by then."""
     template, workdir = tmp_path / "template", tmp_path / "workdir"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -558,9 +558,7 @@ def test_copier_update_asks_docker_nothing(recorded: bool, tiny_vit: Path, tmp_p
     assert answers["containers"] == LOCAL
     answers["runtime"] = "auto"
     answers["containers"] = {"kind": "docker", "gpu": True, "images": BOTH, "fallback": False}
-    new = ("containers", "without_gpu", "keep_scratch", *(f"image_{component}" for component in docker.COMPONENTS))
-    kept = {name: value for name, value in answers.items() if recorded or name not in new}
-    file.write_text(yaml.safe_dump(kept), encoding="utf-8")
+    file.write_text(yaml.safe_dump(answers), encoding="utf-8")
     book = Ledger(workdir)
     tip = book.tip(f"template/{MODEL}")
     files = {**book.files(tip), file.relative_to(workdir).as_posix(): file.read_bytes()}
@@ -577,5 +575,5 @@ def test_copier_update_asks_docker_nothing(recorded: bool, tiny_vit: Path, tmp_p
     updated = subprocess.run([*command, *answered], cwd=workdir, env=env, capture_output=True, text=True, check=False)
     assert updated.returncode == 0, updated.stderr
     after = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert after["_commit"] == "1.1.0" and after["containers"] == kept.get("containers", LOCAL)
+    assert after["_commit"] == "1.1.0" and after["containers"] == answers["containers"]
     assert machine.calls() == [] and not (machine.folder / "nvidia-smi.log").exists()

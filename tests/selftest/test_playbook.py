@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tao_hf.runtime import engine as docker
-from tao_hf.runtime.container import Container, Plan
+from tao_hf.runtime.container import Container, ContainerSettings
 from tao_hf.runtime.kinds import get_runtime
 from tao_hf.selftest import playbook
 from tao_hf.selftest.playbook import PLAYBOOK, diagnose
@@ -646,7 +646,7 @@ def test_image_that_is_not_for_strangers(refusing_server: int) -> None:
 @needs_engine
 def test_container_that_is_killed(tmp_path: Path) -> None:
     """Its command ends with 137, and the container's own words say more than that."""
-    container = Container(Plan("tao-hf-playbook", docker.prepared("deploy"), tmp_path))
+    container = Container(ContainerSettings("tao-hf-playbook", docker.prepared("deploy"), tmp_path))
     lines: list[str] = []
 
     def kill_when_begun(line: str) -> None:

@@ -1,8 +1,8 @@
 """Prove a tiny model of every architecture in one process of the runtime.
 
-    python -m tests.support.coverage_cases MODELS OUT TABLE
+    python -m tests.support.coverage_cases MODELS OUT TABLE [NAMES...]
 
-Run by the fixture `proven` in test_coverage.py, which puts tao-pytorch, real or stand-in, on PYTHONPATH.
+Run by the fixtures of test_coverage.py, which puts tao-pytorch, real or stand-in, on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tao_hf.in_runtime.prove import run as prove
 from tao_hf.rendering import tasks
 
 
-def main(models: Path, out: Path, table: str) -> None:
-    """Make, inspect and prove; write {name: {"refused": sentence} or the proof or {"crashed": traceback}}."""
+def main(models: Path, out: Path, table: str, names: list[str]) -> None:
+    """Make, inspect and prove the named, or all; write by name the proof, {"refused": sentence} or {"crashed": …}."""
     tiny = importlib.import_module(f"tests.support.models.{table}")
 
     def taken(name: str) -> dict[str, Any]:
@@ -43,7 +43,8 @@ def main(models: Path, out: Path, table: str) -> None:
         return prove.prove(request)
 
     results = {}
-    for name, row in tiny.TINY.items():
+    for name in names or tiny.TINY:
+        row = tiny.TINY[name]
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 results[name] = {"model_type": row.model_type, **taken(name)}
@@ -54,4 +55,4 @@ def main(models: Path, out: Path, table: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:])

@@ -21,7 +21,7 @@ def model_name_problem(name: str, explored: Mapping[str, Any]) -> str | None:
 
     Args:
         name: The answer.
-        explored: What `phase2.explore` found; its ``own_models`` are names this working directory uses
+        explored: What `survey.explore` found; its ``own_models`` are names this working directory uses
             already, which are fine: running the template again for them is no collision.
     """
     return _form_problem(name) or _word_problem(name) or _taken_problem(name, explored)

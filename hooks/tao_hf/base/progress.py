@@ -1,4 +1,4 @@
-"""Progress on the terminal for anything that can take more than two seconds."""
+"""What the person sees on the terminal while something goes on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def say(text: str) -> None:
+    """Print to the terminal, beside what Copier prints."""
+    print(text, file=sys.stderr, flush=True)
 
 
 class Activity:

@@ -225,7 +225,7 @@ def _append(source: Source, node: ast.List | ast.Tuple, item: str, end: int) -> 
         trailing = "," if gap.comma is not None else ""
         line = source.indent(last_start) + literal + trailing + source.newline()
         if source.line_start(last_start) == source.line_start(source.span(node)[0]):
-            line = source.indent(last_start) + _step(source, last_start) + literal + trailing + source.newline()
+            line = source.indent(last_start) + _one_level(source, last_start) + literal + trailing + source.newline()
         place = source.line_end(closing)
         return [(place, place, line)] if trailing else [(closing, closing, ","), (place, place, line)]
     separator = " "
@@ -252,7 +252,7 @@ def _code_end(source: Source, start: int, end: int) -> int:
     return last
 
 
-def _step(source: Source, offset: int) -> str:
+def _one_level(source: Source, offset: int) -> str:
     """Return one more level of indentation, in the manner of the line that holds `offset`."""
     return "\t" if "\t" in source.indent(offset) else "    "
 
@@ -261,7 +261,7 @@ def _first(source: Source, node: ast.List | ast.Tuple, item: str, start: int, en
     literal = _quoted(item, "'")
     comma = "," if isinstance(node, ast.Tuple) else ""
     if source.line_end(start) <= end - 1:  # the brackets are on different lines
-        line = source.indent(start) + _step(source, start) + literal + "," + source.newline()
+        line = source.indent(start) + _one_level(source, start) + literal + "," + source.newline()
         return [(source.line_end(start),) * 2 + (line,)]
     return [(start + 1, start + 1, literal + comma)]
 

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from tao_hf.base.paths import TEMPLATE
-from tao_hf.rendering import tasks
+from tao_hf.base.paths import TEMPLATE, task_folder
 
 
 @cache
@@ -27,7 +26,7 @@ def load(task_type: str, module: str) -> ModuleType | None:
 
     ``synthetic`` and ``comparison`` are described where they are used: `tools.dataset`, `check.crosscheck`.
     """
-    file = TEMPLATE / "tasks" / tasks.folder(task_type) / "runtime" / f"{module}.py"
+    file = TEMPLATE / "tasks" / task_folder(task_type) / "runtime" / f"{module}.py"
     return load_file(file) if file.is_file() else None
 
 

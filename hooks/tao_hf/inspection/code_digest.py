@@ -89,14 +89,12 @@ def _below_template(root: Path, tree: ast.Module) -> Iterator[Path]:
             yield from place.rglob("*.py") if place.is_dir() else [place]
 
 
-def _parts(node: ast.AST) -> list[str]:
-    """Return the parts of an expression ``TEMPLATE / "a" / name``, "*" where they vary; nothing for other ones."""
-    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
-        return []
-    before = [] if isinstance(node.left, ast.Name) and node.left.id == "TEMPLATE" else _parts(node.left)
-    if not before and not (isinstance(node.left, ast.Name) and node.left.id == "TEMPLATE"):
-        return []
-    return [*before, _pattern(node.right)]
+def _parts(node: ast.AST) -> list[str] | None:
+    """Return the parts of an expression ``TEMPLATE / "a" / name``, "*" where they vary; None for other expressions."""
+    if isinstance(node, ast.Name):
+        return [] if node.id == "TEMPLATE" else None
+    before = _parts(node.left) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) else None
+    return None if before is None else [*before, _pattern(node.right)]
 
 
 def _yaml(root: Path, tree: ast.Module) -> Iterator[Path]:
@@ -119,15 +117,17 @@ def _is_text(node: ast.AST) -> bool:
 
 def _templates(root: Path, texts: set[str]) -> set[Path]:
     """Return the templates of those texts that are paths of generated files, and what they are made with."""
-    from jinja2 import meta
-
-    from tao_hf.rendering import environment
-
-    parser = environment.make(root)
     waiting = [
         file.source for layer in _layers(root) for path, file in layers.files_of_layer(root, layer).items()
         if path in texts
     ]  # fmt: skip
+    if not waiting:
+        return set()
+    from jinja2 import meta  # the inspection renders nothing, and needs Python alone
+
+    from tao_hf.rendering import environment
+
+    parser = environment.make(root)
     found: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -1,32 +1,19 @@
-"""What an update needs to find, and what it says when it is done."""
+"""What a command must find before it changes a model, and an update before Copier renders."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from tao_hf.base import atomic, git, lock
+from tao_hf.base import git, lock
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.clones import branches, patches, repos
+from tao_hf.clones import branches, repos
 from tao_hf.workdir import merge, records, staging
 from tao_hf.workdir.ledger import Ledger
-from tao_hf.workdir.merge import Change
-
-ANSWERS_LINK = ".copier-answers.yml"
-_SAYING = {
-    "added": "new",
-    "updated": "updated",
-    "merged": "merged with your changes",
-    "conflict": "CONFLICT",
-    "removed": "removed, the template has it no more",
-    "kept": "kept because you edited it, though the template has it no more",
-    "deleted": "stays deleted, as you deleted it",
-    "yours": "your version, the template has nothing new",
-}
 
 
 def begin(workdir: Path, model: str) -> None:
@@ -49,13 +36,6 @@ def begin(workdir: Path, model: str) -> None:
     with lock.repositories(workdir):
         if staging.finish(workdir, model):
             print(f"  – {model}: went on with an operation that was interrupted", file=sys.stderr)
-
-
-def register(workdir: Path, model: str) -> None:
-    """Patch a model into TAO's own files, where it is not there already."""
-    backbone = records.load_model(workdir, model)["backbone"]
-    atomic.sweep(patches.files(workdir))
-    patches.apply(workdir, model, backbone["module"], backbone["names"])
 
 
 def check_clones(workdir: Path, model: str) -> None:
@@ -115,36 +95,6 @@ def model_of(workdir: Path, answers_file: str) -> str:
         f"There are {len(known)} models in {workdir}: say which with -a .tao-hf/MODEL/answers.yml "
         f"({', '.join(known[:5])}), or use ./tao-hf update."
     )
-
-
-def link_answers(workdir: Path) -> None:
-    """Let Copier find answers without ``-a``: those of the only model, else of any, for `model_of` to refuse."""
-    link = workdir / ANSWERS_LINK
-    known = records.models(workdir)
-    target = Path(staging.answers_file(known[0])) if known else None
-    if target is None:
-        link.unlink(missing_ok=True)
-    elif not link.exists() or link.is_symlink():
-        atomic.point(link, target)
-
-
-def summary(model: str, changes: Sequence[Change], label: str) -> str:
-    """Return what became of a model's files, for people."""
-    rows = [f"\n  {model} is now at {label}"]
-    worth = [change for change in changes if change.kind not in ("same", "yours")]
-    width = max((len(_SAYING[change.kind]) for change in worth), default=0)
-    for change in sorted(worth, key=lambda change: (list(_SAYING).index(change.kind), change.path)):
-        rows.append(f"    {_SAYING[change.kind]:<{width}}  {change.path}")
-    same = sum(change.kind == "same" for change in changes)
-    yours = sum(change.kind == "yours" for change in changes)
-    rows.append(f"    {same} files unchanged" + (f", {yours} with your changes alone" if yours else ""))
-    if any(change.kind == "conflict" for change in changes):
-        rows.append(f"  Resolve the conflict blocks (<<<<<<< {merge.YOURS}), then ./tao-hf test {model}.")
-    elif worth:
-        rows.append(f"  Test it: ./tao-hf test {model}")
-    if any(change.before != change.after for change in changes):
-        rows.append(f"  Take it back: ./tao-hf update {model} --undo")
-    return "\n".join(rows)
 
 
 def prepare(workdir: Path, answers_file: str, data: Mapping[str, Any], questions: Collection[str]) -> None:

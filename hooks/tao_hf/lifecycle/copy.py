@@ -18,7 +18,7 @@ from tao_hf.base.errors import UserError
 from tao_hf.base.progress import activity
 from tao_hf.clones import branches, sources
 from tao_hf.inspection import inspect
-from tao_hf.lifecycle import checks
+from tao_hf.lifecycle import checks, registration, summary
 from tao_hf.selftest import report, runner
 from tao_hf.workdir import staging
 from tao_hf.workdir.merge import Change
@@ -117,16 +117,16 @@ def add_model(template: Path, workdir: Path, model_name: str) -> dict[str, Any]:
         print(f"  – {note}", file=sys.stderr)
     print(f"  – all repositories are on the local branch {answers['branch_name']}", file=sys.stderr)
     if any(change.kind not in ("added", "same") for change in changes):
-        print(checks.summary(model_name, changes, _label(answers)), file=sys.stderr)
+        print(summary.of_changes(model_name, changes, _label(answers)), file=sys.stderr)
     return answers
 
 
 def _take_in(workdir: Path, model_name: str, operation: str, answers: Mapping[str, Any]) -> list[Change]:
     """Take a rendering into the repositories and register the model there."""
     changes = staging.take_in(workdir, model_name, operation, _label(answers))
-    checks.register(workdir, model_name)
+    registration.register(workdir, model_name)
     staging.clear(workdir, model_name)
-    checks.link_answers(workdir)
+    registration.link_answers(workdir)
     return changes
 
 
@@ -151,7 +151,7 @@ def update(template: Path, workdir: Path, model_name: str) -> int:
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return 130
-    print(checks.summary(model_name, changes, _label(answers)))  # Copier's own messages go to standard error
+    print(summary.of_changes(model_name, changes, _label(answers)))  # Copier's own messages go to standard error
     return 0
 
 

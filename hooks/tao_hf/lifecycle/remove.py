@@ -20,7 +20,7 @@ from pathlib import Path
 from tao_hf.base import atomic, git, lock
 from tao_hf.base.errors import UserError
 from tao_hf.clones import branches, patches, repos
-from tao_hf.lifecycle import checks
+from tao_hf.lifecycle import registration
 from tao_hf.workdir import records, staging
 from tao_hf.workdir.ledger import Commit, Ledger
 
@@ -120,7 +120,7 @@ def _carry_out(workdir: Path, model: str, backbone: str | None) -> Path:
     """Remove a model and return the backup."""
     marker = lock.removal_marker(workdir, model)
     atomic.sweep([marker, *patches.files(workdir)])
-    patches.unapply(workdir, model, backbone)  # the only step that may refuse, so it comes first
+    patches.unapply(workdir, model, backbone)  # the only one that may refuse, so it comes first
     if not marker.exists():
         atomic.write(marker, _new_backup(workdir, model).name)
     backup = _backups(workdir) / marker.read_text(encoding="utf-8")
@@ -163,7 +163,7 @@ def _ref(backup: Path) -> str:
 
 def _forget(workdir: Path, model: str) -> None:
     """Do what is left when the records of a model are gone."""
-    checks.link_answers(workdir)
+    registration.link_answers(workdir)
     for command in (workdir / ".tao-hf" / "bin").glob(f"*/{model}"):
         command.unlink()
     lock.forget(workdir, model)

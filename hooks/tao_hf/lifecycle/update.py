@@ -13,7 +13,7 @@ from tao_hf.base import lock
 from tao_hf.base.errors import UserError
 from tao_hf.base.progress import activity
 from tao_hf.clones import branches, repos
-from tao_hf.lifecycle import checks
+from tao_hf.lifecycle import checks, registration
 from tao_hf.workdir import merge, records, staging
 from tao_hf.workdir.ledger import Ledger
 from tao_hf.workdir.merge import Change
@@ -59,7 +59,7 @@ def undo(workdir: Path, model: str) -> list[Change]:
     checks.begin(workdir, model)
     with lock.repositories(workdir):
         changes = staging.go_back(workdir, model)
-        checks.register(workdir, model)
+        registration.register(workdir, model)
     return changes
 
 
@@ -81,8 +81,8 @@ def restore(workdir: Path, model: str) -> list[str]:
         written_on = records.load_model(workdir, model)["branch_name"]
         branches.create(workdir, there, written_on, records.scalar(answers, "base_branch"))
         written = staging.put_back(workdir, model)
-        checks.register(workdir, model)
-        checks.link_answers(workdir)
+        registration.register(workdir, model)
+        registration.link_answers(workdir)
     return written
 
 

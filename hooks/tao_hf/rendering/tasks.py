@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from tao_hf.base.errors import UserError
+from tao_hf.base.paths import task_folder
 
 _TEXTS = [str]
 # The keys of task.yml and what stands under them: a type; a tuple of the words to choose from; a list of what each
@@ -38,11 +39,6 @@ _OPTIONAL = ("only_if", "demo", "tiny_models")
 _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "a mapping", None: "null"}
 
 
-def folder(task_type: str) -> str:
-    """Return the name of a task's folder in ``tasks/``: its words joined by underscores instead of hyphens."""
-    return task_type.replace("-", "_")
-
-
 @cache
 def task_types(root: Path) -> tuple[str, ...]:
     """Return the tasks that a template has: those with a ``task.yml``, in alphabetical order."""
@@ -62,7 +58,7 @@ def task(root: Path, task_type: str) -> Mapping[str, Any] | None:
     """
     if task_type not in task_types(root):
         return None
-    name = f"tasks/{folder(task_type)}/task.yml"
+    name = f"tasks/{task_folder(task_type)}/task.yml"
     found = _read(root, name)
     problem = next(_problems(found, _KEYS, ""), None)
     if problem is None and not (root / "networks" / found["network"]).is_dir():
@@ -75,7 +71,7 @@ def task(root: Path, task_type: str) -> Mapping[str, Any] | None:
 def demo(root: Path, task_type: str) -> Path | None:
     """Return the Python file with the demo of a task, `None` when it has none."""
     name = task(root, task_type).get("demo")
-    return root / "tasks" / folder(task_type) / name if name else None
+    return root / "tasks" / task_folder(task_type) / name if name else None
 
 
 @cache

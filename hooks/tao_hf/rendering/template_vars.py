@@ -10,6 +10,7 @@ from tao_hf.answers import earlier
 from tao_hf.answers.strategy import chosen
 from tao_hf.answers.validators import height_and_width
 from tao_hf.base.errors import UserError
+from tao_hf.base.paths import task_folder
 from tao_hf.rendering import layers, network, tasks
 from tao_hf.rendering.literals import in_order, pascal_case
 
@@ -78,7 +79,7 @@ def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, .
     about = tasks.task(root, task_type)
     found = set()
     for strategy in about["strategies"]:
-        stack = layers.layers_of(root, about["network"], strategy, tasks.folder(task_type))
+        stack = layers.layers_of(root, about["network"], strategy, task_folder(task_type))
         found.update(file.path for file in layers.files(root, stack, model_name))
     return tuple(sorted(found))
 
@@ -132,7 +133,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         height, width = height_and_width(answers["image_size"])
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
-    stack = layers.layers_of(root, about["network"], strategy, tasks.folder(answers["task_type"]))
+    stack = layers.layers_of(root, about["network"], strategy, task_folder(answers["task_type"]))
     files = layers.files(root, stack, model_name, _left_out(about, measured))
     names = {
         "task": about,

@@ -1,4 +1,4 @@
-"""Phase 0: what the containers need is on this machine, and the TAO images are prepared; else a hard stop."""
+"""Checks that what the containers need is on this machine, and prepares the TAO images; else a hard stop."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from tao_hf.base import atomic
 from tao_hf.base.errors import UserError
+from tao_hf.base.progress import say
 from tao_hf.runtime import engine, host, images, ngc
 
 NO_IMAGES = "none"
@@ -111,7 +112,7 @@ class _Checklist:
 
     def __init__(self) -> None:
         self._missing: list[str] = []
-        _say("  Phase 0: what the containers need")
+        say("  Phase 0: what the containers need")
 
     def passed(self, name: str, note: str) -> None:
         """Show that something is fine."""
@@ -143,11 +144,7 @@ class _Checklist:
             raise UserError("\n  ".join([f"{len(self._missing)} things are missing:", *self._missing]))
 
     def _line(self, mark: str, name: str, note: str) -> None:
-        _say(f"  {mark} {name:<{_NAME_WIDTH}} {note}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        say(f"  {mark} {name:<{_NAME_WIDTH}} {note}")
 
 
 def _check_machine(checklist: _Checklist, without_gpu: bool, needed: bool) -> bool:
@@ -255,11 +252,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(workdir: Path, args: argparse.Namespace) -> int:
-    """Run phase 0 for a working directory, whose tests run in the containers from then on; return the exit status."""
+    """Check the host; the tests of the working directory run in the containers then. Return the exit status."""
     arguments = {component: getattr(args, f"{component}_image") for component in engine.COMPONENTS}
     references = {component: reference or image_variable(component) for component, reference in arguments.items()}
     result = run(references, args.without_gpu, _prompt if sys.stdin.isatty() and sys.stderr.isatty() else None)
-    _say("\n  everything is there" + ("" if result["gpu"] else "; what needs a GPU will be skipped"))
+    say("\n  everything is there" + ("" if result["gpu"] else "; what needs a GPU will be skipped"))
     record = workdir / ".tao-hf" / "workdir.json"
     if record.is_file() and not result["fallback"]:
         _record(record, result["gpu"])
@@ -275,7 +272,7 @@ def _record(file: Path, gpu: bool) -> None:
         raise UserError(f"{file} cannot be read; run copier copy again to write it anew.") from error
     atomic.write(file, json.dumps(after, indent=2) + "\n")
     if before.get("runtime") != "docker":
-        _say("  from now on the models of this working directory are tested in these containers")
+        say("  from now on the models of this working directory are tested in these containers")
 
 
 def _prompt(component: str) -> str:
@@ -288,4 +285,4 @@ def _prompt(component: str) -> str:
         problem = images.reference_problem(answer) if answer else None
         if not problem:
             return answer
-        _say(f"  {problem}")
+        say(f"  {problem}")

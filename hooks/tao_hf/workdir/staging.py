@@ -1,6 +1,6 @@
 """Takes what was rendered into ``.tao-hf/MODEL/incoming`` into the repositories, and writes it into the ledger.
 
-The plan is in the ledger, whole, before the first file is touched, and every file is replaced as a whole. So a command
+The whole result is in the ledger before the first file is touched, and every file is replaced as a whole. So a command
 that is killed at any point leaves old files and new ones but no broken one, and the next command goes on where it was.
 """
 
@@ -201,7 +201,7 @@ def _carry_out(
     workdir: Path, model: str, before: Mapping[str, bytes], after: Mapping[str, bytes],
     rendering: Commit | str | None, operation: str, label: str,
 ) -> None:  # fmt: skip
-    """Write the plan into the ledger (what is on the disk, what was rendered, what is to be), then carry it out."""
+    """Write into the ledger what is on the disk, what was rendered and what is to be, then carry that out."""
     ledger = Ledger(workdir)
     tip = ledger.tip(f"ledger/{model}")
     commits: list[Commit] = []

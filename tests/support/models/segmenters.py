@@ -3,7 +3,7 @@
     python -m tests.support.models.segmenters OUT [NAMES...]
 
 Runs inside the runtime. `TINY` is the table, as in ``classifiers``, and the models are made as those of
-``tiny_detectors`` are. `missing` names the architectures that transformers has and the table has not.
+``detectors`` are. `missing` names the architectures that transformers has and the table has not.
 """
 
 from __future__ import annotations

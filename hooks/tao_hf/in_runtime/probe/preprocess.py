@@ -233,32 +233,32 @@ def _candidates(facts: dict[str, Any], interpolation: str, notes: list[str]) -> 
     crop = None
     if facts.get("do_center_crop") and {"height", "width"} <= set(facts["crop_size"]):
         crop = {"height": facts["crop_size"]["height"], "width": facts["crop_size"]["width"]}
-    plans: list[tuple[dict | None, dict | None]] = []
+    pairs: list[tuple[dict | None, dict | None]] = []
     if not facts.get("do_resize"):
-        plans.append((None, crop))
+        pairs.append((None, crop))
     elif {"height", "width"} <= set(size):
-        plans.append((_exact(size["height"], size["width"]), crop))
+        pairs.append((_exact(size["height"], size["width"]), crop))
         if crop and crop["height"] == crop["width"] > size["height"]:  # it crops first, as large a part
-            plans.append(({"mode": "shortest_edge", "size": crop["height"]}, dict(size)))
+            pairs.append(({"mode": "shortest_edge", "size": crop["height"]}, dict(size)))
         if pct and size["height"] == size["width"]:
-            plans.append(({"mode": "shortest_edge", "size": int(size["height"] / pct)}, crop))
+            pairs.append(({"mode": "shortest_edge", "size": int(size["height"] / pct)}, crop))
     elif "shortest_edge" in size:
         side = size["shortest_edge"]
         if pct:
             larger = {"mode": "shortest_edge", "size": int(side / pct)}
-            plans += [(larger, {"height": side, "width": side}), (larger, crop)]
+            pairs += [(larger, {"height": side, "width": side}), (larger, crop)]
             if side >= 384:
-                plans.insert(0, (_exact(side, side), crop))
-        plans += [
+                pairs.insert(0, (_exact(side, side), crop))
+        pairs += [
             ({"mode": "shortest_edge", "size": side}, crop),
             (_exact(side, side), crop),
             ({"mode": "shortest_edge", "size": int(256 / 224 * side)}, crop),
         ]
     else:
         notes.append(f"a resize by {clean(json.dumps(size), 60)} is not supported; an exact resize is used")
-        plans.append((None, crop))
+        pairs.append((None, crop))
     rounding = facts.get("crop_rounding", _DOWN)
-    return [Recipe(resize, cut, interpolation, rounding) for resize, cut in plans]
+    return [Recipe(resize, cut, interpolation, rounding) for resize, cut in pairs]
 
 
 def _normalisation(facts: dict[str, Any], channels: int, notes: list[str]) -> tuple[list[float], list[float]]:

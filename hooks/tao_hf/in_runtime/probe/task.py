@@ -81,7 +81,7 @@ def check_tag(tag: str | None) -> None:
 def find(tag: str | None, config: dict[str, Any]) -> tuple[str, Any]:
     """Return the task that a model is for, and the transformers class that builds it; never one from remote code.
 
-    One tag may mean several tasks: the first that does not refuse the class is the model's.
+    One tag may mean several tasks: the first of this template's that does not refuse the class is the model's.
 
     Args:
         tag: the pipeline tag; None where there is none, and `architectures` tells the task.
@@ -97,7 +97,7 @@ def find(tag: str | None, config: dict[str, Any]) -> tuple[str, Any]:
         cls = _class(kind, config)
         outputs = task_code.load(kind.name, "outputs")
         why = outputs.refuse(cls) if outputs and cls else None
-        if cls and not why:
+        if cls and not why and (outputs or not refusal):  # a task that is only known by name hides no reason
             return kind.name, cls
         refusal = refusal or why
     raise _rejected(

@@ -25,6 +25,6 @@ def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, 
     return float(numpy.abs(got[0] - expected[0]).max()), float(numpy.abs(expected[0]).max())
 
 
-def plan(model: Any, images: Any) -> dict[str, Any]:
+def measure(model: Any, images: Any) -> dict[str, Any]:
     """Return what the templates need to know: nothing more."""
     return {}
