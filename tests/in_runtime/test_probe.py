@@ -241,6 +241,7 @@ REFUSED = {
     "no_architecture": ("bad_config", "architectures"),
     "unknown_type": ("bad_config", "model_type"),
     "remote_code": ("remote_code", "never run"),
+    "four_channels": ("rejected_task", "images of 4 channels"),
     "arch_base": ("rejected_task", "no head"),
     "arch_nlp": ("rejected_task", "NLP"),
     "arch_llm": ("rejected_task", "language model"),

@@ -254,6 +254,7 @@ def variants(out: Path) -> None:
     vit().save_pretrained(folder, max_shard_size="40KB")
     variant(out, "other_head", labels({str(i): str(i) for i in range(4)}))
 
+    variant(out, "four_channels", {"num_channels": 4}, {"image_mean": [0.5] * 4, "image_std": [0.5] * 4})
     for name, size in (("zero", 0), ("negative", -8), ("absurd", 10**9), ("text", "large"), ("empty", [])):
         variant(out, f"size_{name}", {"image_size": size})
     variant(out, "size_zero_pre", pre={"size": {"height": 0, "width": 0}})

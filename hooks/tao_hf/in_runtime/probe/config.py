@@ -122,6 +122,16 @@ def channels(config: dict[str, Any]) -> int | None:
     return found[0] if found else None
 
 
+def check_channels(count: int) -> None:
+    """Raise ProbeError for a model whose images are neither grey nor in colour: no generated loader reads others."""
+    if count not in (1, 3):
+        raise ProbeError(
+            "rejected_task",
+            f"This model cannot become a TAO model: it takes images of {count} channels; the generated loaders read "
+            "grey images (1 channel) and colour images (3).",
+        )
+
+
 def hidden_size(built: Any) -> int | None:
     """Return the width of the last stage of a transformers configuration object."""
     for holder in _holders(built):

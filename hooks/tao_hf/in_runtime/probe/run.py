@@ -97,6 +97,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     if about and about["network"] == "backbone" and width is None:
         raise ProbeError("rejected_task", f"{cls.__name__} has no classifier whose size follows the number of classes.")
     channels = anatomy.input_channels(network) or facts.channels(config) or 3
+    facts.check_channels(channels)
 
     _say("measuring the preprocessing")
     exact = about is not None and about["resize"] == "exact"
