@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
@@ -65,6 +66,16 @@ def measure(model: Any, images: Any) -> dict[str, Any]:
     finally:
         model.train(training)
     return {"own_loss": False, "ignore": None}
+
+
+def losses(model: Any, images: Any, measured: dict[str, Any]) -> Iterator[Any]:
+    """Return the logits, which all losses of ours are computed from, and the model's own loss if it has one."""
+    import torch
+
+    yield run(model, images)[0]
+    if measured["own_loss"]:
+        masks = torch.zeros(len(images), *images.shape[-2:], dtype=torch.long)
+        yield model(pixel_values=images, labels=masks, return_dict=True).loss
 
 
 def _ignores(model: Any, images: Any, masks: Any, name: str) -> bool:

@@ -11,6 +11,7 @@ import torch
 from tao_hf.base.paths import TEMPLATE, task_folder
 from tao_hf.in_runtime.probe.common import class_lists, first_line
 from tao_hf.in_runtime.probe.onnx_check import as_arrays
+from tao_hf.in_runtime.prove.gradients import leaves_out
 from tao_hf.in_runtime.prove.rendered import imported, names_of, render
 from tao_hf.in_runtime.prove.subject import Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import TOLERANCE, FellThrough
@@ -43,6 +44,7 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         # A copy, because training steps change a model.
         **subject.task_outputs.measure(copy.deepcopy(model), subject.images(subject.size)),
     }
+    measured["unused_parameters"] = _leaves_out(subject, measured)
     names = {**names_of(subject.findings), "measured": measured, "task": subject.about}
     stack = layers.layers_of(TEMPLATE, "whole", "hf", task_folder(subject.findings["task_type"]))
     network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
@@ -76,6 +78,12 @@ def _is_frozen(subject: Subject, path: str) -> bool:
     with Uninitialized():
         fresh = type(subject.model)(subject.config)
     return not any(parameter.requires_grad for parameter in fresh.get_submodule(path).parameters())
+
+
+def _leaves_out(subject: Subject, measured: dict[str, Any]) -> bool:
+    """Tell whether some way to train the model leaves out parameters; the network trains those that were frozen too."""
+    model = copy.deepcopy(subject.model).train().requires_grad_(True)
+    return leaves_out(model, subject.task_outputs.losses(model, subject.images(subject.size), measured))
 
 
 def _can_checkpoint(model: Any) -> bool:

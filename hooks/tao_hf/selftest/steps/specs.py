@@ -57,6 +57,7 @@ def _values(job: Job, classes: int) -> dict[str, dict[str, object]]:
     }
     for task in ("train", "evaluate", "inference"):
         native |= {f"{task}.num_gpus": 1, f"{task}.gpu_ids": [0], f"{task}.results_dir": job.result(task)}
+    native |= {f"{task}.on_cpu": not job.runtime.gpu for task in ("train", "evaluate", "inference", "export")}
     checkpoint = job.result("train", f"{job.model}_model_latest.pth")
     native |= {f"{task}.checkpoint": checkpoint for task in ("evaluate", "inference", "export")}
     values = {"experiment_spec": native}
