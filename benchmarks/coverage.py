@@ -2,8 +2,8 @@
 
     PYTHONPATH=hooks python -m benchmarks.coverage [--task TASK] [--only NAMES] [--tao-source embedded|auto] [--resume]
 
-With TAO_HF_VERSIONS=tao-7.0.1 (make coverage VERSIONS=tao-7.0.1) it is the versions of that image that are measured; the
-document is docs/coverage/TASK-tao-7.0.1.md, and no architecture may fail: how many there are is up to its transformers.
+With TAO_HF_VERSIONS=tao-7.0.1 (make coverage VERSIONS=tao-7.0.1) the versions of that image are measured: the document
+is docs/coverage/TASK-tao-7.0.1.md, and no architecture may fail, because how many there are is up to its transformers.
 
 A tiny random model of each (tests/support/models) goes through `copier copy` with all answers left to the template, in
 a working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with ONNX
@@ -129,7 +129,8 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
         [
             f"# Coverage: {task}" + (f", in the versions of {VERSIONS}" if VERSIONS else ""),
             "",
-            f"Written by `make coverage{' VERSIONS=' + VERSIONS if VERSIONS else ''}`; do not edit. A tiny random model of every architecture that transformers maps",
+            f"Written by `make coverage{' VERSIONS=' if VERSIONS else ''}{VERSIONS}`; do not edit.",
+            "A tiny random model of every architecture that transformers maps",
             f"to {task} went through the template with `strategy=auto`, and through the generated tests.",
             "",
             f"**{_summary(results, made)}**",
