@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import math
 from typing import Any
@@ -136,7 +137,8 @@ def _Runner(subject: Subject) -> Any:  # noqa: N802 - a module around the model,
 def _config(findings: dict[str, Any], classes: int | None) -> Any:
     from transformers import AutoConfig
 
-    fields = {key: value for key, value in findings["config"].items() if key != "model_type"}
+    # A copy, because transformers 4 takes the nested configurations apart.
+    fields = copy.deepcopy({key: value for key, value in findings["config"].items() if key != "model_type"})
     config = AutoConfig.for_model(findings["model_type"], **fields)
     if findings["num_labels"]:  # else the task has no classes
         config.num_labels = findings["num_labels"]

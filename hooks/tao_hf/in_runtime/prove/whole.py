@@ -12,7 +12,7 @@ from tao_hf.base.paths import TEMPLATE, task_folder
 from tao_hf.in_runtime.probe.common import class_lists, first_line
 from tao_hf.in_runtime.probe.onnx_check import as_arrays
 from tao_hf.in_runtime.prove.gradients import leaves_out
-from tao_hf.in_runtime.prove.rendered import imported, names_of, render
+from tao_hf.in_runtime.prove.rendered import import_tensor_names, imported, names_of, render
 from tao_hf.in_runtime.prove.subject import Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import TOLERANCE, FellThrough
 from tao_hf.rendering import layers
@@ -47,6 +47,7 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
     measured["unused_parameters"] = _leaves_out(subject, measured)
     names = {**names_of(subject.findings), "measured": measured, "task": subject.about}
     stack = layers.layers_of(TEMPLATE, "whole", "hf", task_folder(subject.findings["task_type"]))
+    import_tensor_names(stack, names)
     network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
     differences = {}
     for size in filter(None, (subject.size, subject.other_size)):
