@@ -231,7 +231,7 @@ def test_schema_is_one_that_tao_core_reads(run: Callable[..., str]) -> None:
                 if isinstance(value, type) and value.__module__ == default_config.__name__]
         assert len(ours) > 20
         for section in ours:
-            own = section.__dict__["__annotations__"]
+            own = section.__dict__.get("__annotations__", {})
             for field in dataclasses.fields(section):
                 if field.name not in own:
                     continue
