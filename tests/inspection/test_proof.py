@@ -57,6 +57,7 @@ def test_what_is_measured(proven: dict[str, Any]) -> None:
     measured = proven["hf"]["measured"]["hf"]
     assert measured["head"] == {"modules": ["hf_model.classifier"], "kind": "Linear", "width": 32}
     assert [tap["stride"] for tap in measured["taps"]] == [8]
+    assert measured["unused_parameters"] is False
     measured = proven["auto"]["measured"]["reuse"]
     assert measured["stages"] == [{"modules": ["patch_embed"]}, {"each": "blocks"}]
     assert measured["taps"][0]["module"] == "blocks.-1" and measured["taps"][0]["channels"] == 32
