@@ -18,7 +18,7 @@ from tao_hf.in_runtime.prove.verdict import BATCH, TOLERANCE, FellThrough
 from tao_hf.rendering import tasks
 
 CLASSES = 7  # of a network that is proven with random weights
-_TRIES = 3
+_TRIES = 3  # of giving weights an effect
 
 
 class Subject:
