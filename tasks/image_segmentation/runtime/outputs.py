@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy
 
+from tao_hf.in_runtime.probe.config import classes_of
+
 LABEL_GAPS = True
 DYNAMIC_SIZE = True
 _IGNORE = ("semantic_loss_ignore_index", "loss_ignore_index")
 _NO_CLASS = 65535  # a label that a loss must ignore, for no model has that many classes
 
 
-def refuse(cls: Any) -> str | None:
+def refuse(cls: Any, config: dict[str, Any]) -> str | None:
     """Say why a class does not give every pixel of a picture one class."""
     names = inspect.signature(cls.forward).parameters
     if "pixel_values" not in names:
@@ -23,6 +25,8 @@ def refuse(cls: Any) -> str | None:
         return f"{cls.__name__} takes a prompt beside the picture"
     if "mask_labels" in names:
         return f"{cls.__name__} predicts a set of masks, each with a class, and not one class for each pixel"
+    if classes_of(config) == 1:
+        return "its head has one output, a score for a pixel of one class, and not one for each of several classes"
     return None
 
 

@@ -52,7 +52,7 @@ _OWN = {
 }
 
 
-def refuse(cls: Any) -> str | None:
+def refuse(cls: Any, config: dict[str, Any]) -> str | None:
     """Say why a class detects no objects: what transformers calls detection of text gives a map, and no boxes."""
     if "OCR" in cls.__name__ and "Det" in cls.__name__:
         return f"{cls.__name__} marks text in a map of the image and predicts no boxes"

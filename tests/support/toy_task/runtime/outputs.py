@@ -11,7 +11,7 @@ LABEL_GAPS = False
 DYNAMIC_SIZE = False
 
 
-def refuse(cls: Any) -> str | None:
+def refuse(cls: Any, config: dict[str, Any]) -> str | None:
     """Say why a class is none: every class of the mapping is one."""
     return None
 
