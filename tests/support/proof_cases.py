@@ -25,7 +25,7 @@ from tao_hf.in_runtime.prove import run as prove
 
 
 def without_effect(model: Path, copy: Path) -> str:
-    """Write a copy of a checkpoint whose logits are 0 for every image, as an untrained one's can be; return its path."""
+    """Write a copy of a checkpoint whose logits are 0 for every image, as untrained ones can be; return its path."""
     shutil.copytree(model, copy)
     tensors = load_file(copy / "model.safetensors")
     for name in ("classifier.weight", "classifier.bias"):
