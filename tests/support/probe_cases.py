@@ -336,7 +336,7 @@ def variants(out: Path) -> None:
 
 
 def default_of(case: str) -> tuple[str, dict]:
-    """Return a case, "model_type" or "model_type image_size", and the preprocessing of such a model that brings none."""
+    """Return a case, "model_type" or "model_type image_size", and what such a model gets that brings no processor."""
     model_type, _, side = case.partition(" ")
     config = {"model_type": model_type, **({"image_size": int(side)} if side else {})}
     source = Source(Path(), config, None, "none", {})

@@ -102,12 +102,13 @@ def check_usable(config: dict[str, Any]) -> None:
     Raises:
         ProbeError: bad_config or bad_labels.
     """
-    for settings in filter(None, values(config, _QUANTIZED)):
-        method = settings.get("quant_method") if isinstance(settings, dict) else None
+    quantized = [settings for settings in values(config, _QUANTIZED) if settings]
+    if quantized:
+        method = quantized[0].get("quant_method") if isinstance(quantized[0], dict) else None
         raise ProbeError(
             "bad_config",
-            f"The weights are quantized ({clean(method, 60) + ', ' if method else ''}quantization_config in "
-            "config.json), and such weights can be neither converted nor trained; take the model that was quantized.",
+            f"The weights are quantized ({clean(method or 'method unnamed', 60)}; quantization_config in config.json) "
+            "and can be neither converted nor trained; take the model that they were made from.",
         )
     table, count = config.get("id2label"), config.get("num_labels")
     if isinstance(table, dict) and _whole(count) and count != len(table):

@@ -214,7 +214,7 @@ def _default_processor(config: dict[str, Any], size: list[int] | None, channels:
             if isinstance(numbers, (list, tuple)) and len(numbers) != channels:
                 arguments[name] = [sum(numbers) / len(numbers)] * channels
         made = {_run(cls(**arguments), _noise(*shape, channels)).shape[1:] for shape in _SHAPES}
-        # An image_size that the configuration class does not have says nothing: older versions of SegFormer's wrote one.
+        # An image_size that the configuration class does not have says nothing; published files of SegFormer have one.
         known = CONFIG_MAPPING[model_type]()
         left = any(name in config for name in SIZE_NAMES) and not any(hasattr(known, name) for name in SIZE_NAMES)
         if size and not left and len(made) == 1 and list(*made) != size:

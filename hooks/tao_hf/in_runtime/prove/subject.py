@@ -103,7 +103,7 @@ class Subject:
         return self.outputs(size)[0]
 
     def _enliven(self) -> None:
-        """Give the weights an effect, again where once is not enough; those of a checkpoint need it if it is untrained."""
+        """Give the weights an effect, again where once is not enough; an untrained checkpoint needs it too."""
         for _ in range(_TRIES):
             self._outputs.clear()
             with torch.no_grad():
