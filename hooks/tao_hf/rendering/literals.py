@@ -92,11 +92,16 @@ def yamlrepr(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} has no place in a generated spec.")
 
 
-def in_order(value: Any) -> Any:
+def configuration_fields(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what generated code builds a Hugging Face configuration from: all of `config` but its ``model_type``."""
+    return _in_order({key: value for key, value in config.items() if key != "model_type"})
+
+
+def _in_order(value: Any) -> Any:
     """Return `value` with the keys of its mappings sorted: answers do not keep their order."""
     if isinstance(value, dict):
-        return {key: in_order(value[key]) for key in sorted(value)}
-    return [in_order(item) for item in value] if isinstance(value, list) else value
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def pascal_case(name: str) -> str:

@@ -12,7 +12,7 @@ from tao_hf.answers.validators import height_and_width
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import task_folder
 from tao_hf.rendering import layers, network, tasks
-from tao_hf.rendering.literals import in_order, pascal_case
+from tao_hf.rendering.literals import configuration_fields, pascal_case
 
 # What the tests of a model must know of its task.
 _OF_TASK = ("network", "rows_per_image", "data_files", "data_settings", "shared_settings")
@@ -145,7 +145,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "channels": findings["channels"],
         "bgr": findings["preprocess"].get("channel_order") == "BGR",
         "model_class": findings["model_class"],
-        "hf_config": in_order({key: value for key, value in findings["config"].items() if key != "model_type"}),
+        "hf_config": configuration_fields(findings["config"]),
         "pre": adapt_preprocess(
             findings["preprocess"], findings["image_size"], height, width, exact=about["resize"] == "exact"
         ),

@@ -7,12 +7,12 @@ import sys
 import types
 from typing import Any
 
-from tao_hf.base.paths import TEMPLATE
+from tao_hf.base.paths import TEMPLATE, task_folder
 from tao_hf.in_runtime.probe.common import first_line
 from tao_hf.in_runtime.prove.configuration import recorded
 from tao_hf.in_runtime.prove.verdict import FellThrough
 from tao_hf.rendering import environment, layers, network
-from tao_hf.rendering.literals import in_order
+from tao_hf.rendering.literals import configuration_fields
 from tao_hf.rendering.python_source import CALL, NAME, TUPLE
 
 _BACKBONE = "tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{{model_name}}.py"
@@ -88,7 +88,7 @@ class Files:
         Files._count += 1
         kind = f"proof_{Files._count}"
         names = {**names_of(findings), "backbone": network.backbone(strategy, measured), "backbone_type": kind}
-        stack = layers.layers_of(TEMPLATE, "backbone", strategy, findings["task_type"].replace("-", "_"))
+        stack = layers.layers_of(TEMPLATE, "backbone", strategy, task_folder(findings["task_type"]))
         backbone = imported(kind, render(stack, _BACKBONE, names))
         converter = imported(f"{kind}_converter", render(stack, _CONVERTER, names))
         self.convert_state = converter.convert_state
@@ -136,7 +136,7 @@ def names_of(findings: dict[str, Any]) -> dict[str, Any]:
         "height": findings["image_size"][0],
         "width": findings["image_size"][1],
         "model_class": findings["model_class"],
-        "hf_config": in_order({key: value for key, value in findings["config"].items() if key != "model_type"}),
+        "hf_config": configuration_fields(findings["config"]),
         "bgr": findings["preprocess"].get("channel_order") == "BGR",
     }
 
