@@ -29,11 +29,11 @@ lint: $(VENV)/ready  ## check the project's own code
 docker-images: $(VENV)/ready  ## make the images that the tests of the containers use (as root; the tests make them too)
 	$(HERE) tests.support.docker_images
 
-coverage: $(VENV)/ready  ## take a tiny model of every architecture of TASK through the template (ONLY="vit swin" for some); writes docs/coverage
-	$(HERE) benchmarks.coverage --tao-source auto --task $(TASK) $(if $(ONLY),--only $(ONLY))
+coverage: $(VENV)/ready  ## take a tiny model of every architecture of TASK through the template (ONLY="vit swin" for some, VERSIONS=tao-7.0.1 for an image's versions); writes docs/coverage
+	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto --task $(TASK) $(if $(ONLY),--only $(ONLY))
 
 coverage-all: $(VENV)/ready  ## the same for every task (about two hours on two cores)
-	$(HERE) benchmarks.coverage --tao-source auto
+	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto
 
 throughput: $(VENV)/ready  ## measure the generated ViT against the Hugging Face model, on the GPU if there is one
 	PYTHONPATH=hooks:networks/backbone:standins/tao_pytorch:standins/modules $(RUN) -m benchmarks.throughput

@@ -2,6 +2,9 @@
 
     PYTHONPATH=hooks python -m benchmarks.coverage [--task TASK] [--only NAMES] [--tao-source embedded|auto] [--resume]
 
+With TAO_HF_VERSIONS=tao-7.0.1 (make coverage VERSIONS=tao-7.0.1) the versions of that image are measured: the document
+is docs/coverage/TASK-tao-7.0.1.md, and no architecture may fail, because how many there are is up to its transformers.
+
 A tiny random model of each (tests/support/models) goes through `copier copy` with all answers left to the template, in
 a working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with ONNX
 Runtime. What came of it is written into docs/coverage/TASK.md, for one task or for all of them. The status is 1 when an
@@ -28,7 +31,9 @@ from tao_hf.rendering import tasks
 from tao_hf.runtime.kinds import get_runtime
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build" / "coverage"
+VERSIONS = os.environ.get("TAO_HF_VERSIONS", "")
+SUFFIX = f"-{VERSIONS}" if VERSIONS else ""
+BUILD = ROOT / "build" / f"coverage{SUFFIX}"
 DOCUMENTS = ROOT / "docs" / "coverage"
 LONGEST = 1200  # seconds for one model
 PASSED, FAILED, REFUSED, CRASHED = "passed", "failed", "refused", "crashed"
@@ -122,9 +127,10 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
     whole = against == ["tao-pytorch"]
     return "\n".join(
         [
-            f"# Coverage: {task}",
+            f"# Coverage: {task}" + (f", in the versions of {VERSIONS}" if VERSIONS else ""),
             "",
-            "Written by `make coverage`; do not edit. A tiny random model of every architecture that transformers maps",
+            f"Written by `make coverage{' VERSIONS=' if VERSIONS else ''}{VERSIONS}`; do not edit.",
+            "A tiny random model of every architecture that transformers maps",
             f"to {task} went through the template with `strategy=auto`, and through the generated tests.",
             "",
             f"**{_summary(results, made)}**",
@@ -217,10 +223,11 @@ def measure(task: str, python: str, args: argparse.Namespace) -> bool:
         print(_row(name, results[name], made["rows"][name]), flush=True)
     if not args.only:
         DOCUMENTS.mkdir(exist_ok=True)
-        (DOCUMENTS / f"{task}.md").write_text(render(task, results, made, args.tao_source), encoding="utf-8")
+        (DOCUMENTS / f"{task}{SUFFIX}.md").write_text(render(task, results, made, args.tao_source), encoding="utf-8")
     print(_summary(results, made))
     outcomes = list(_outcomes(results, made).values())
-    enough = outcomes.count(PASSED) + outcomes.count(REFUSED) >= (len(outcomes) if args.only else about["goal"])
+    goal = len(outcomes) if args.only or VERSIONS else about["goal"]
+    enough = outcomes.count(PASSED) + outcomes.count(REFUSED) >= goal
     return enough and CRASHED not in outcomes
 
 

@@ -116,7 +116,7 @@ def test_check_passes_then_names_what_an_edit_broke(workdir: Path, tao_hf) -> No
     done = tao_hf("check", MODEL)
     assert done.returncode == 1
     assert f"{SPEC}:" in done.stdout and "export.input_height is 48" in done.stdout
-    assert "1 of 18 items are broken" in done.stdout
+    assert "1 of 19 items are broken" in done.stdout
 
 
 def test_a_check_that_cannot_run_is_not_a_pass(workdir: Path, tao_hf) -> None:

@@ -91,8 +91,8 @@ MUTATIONS = {
         "schema_keys",
         replace(
             f"{CORE}/default_config.py",
-            "    quantize: ModelQuantizationConfig",
-            "    quantise: ModelQuantizationConfig",
+            "    quantize: QuantizeConfig",
+            "    quantise: QuantizeConfig",
         ),
         "lacks the section quantize",
     ),
@@ -179,6 +179,11 @@ MUTATIONS = {
             encoding="utf-8",
         ),
         "inference.trt_engine is missing",
+    ),
+    "another data type in the deploy spec": (
+        "engine",
+        setting(f"{DEPLOY}/specs/gen_trt_engine.yaml", "data_type", "FP16"),
+        "gen_trt_engine.tensorrt.data_type is FP16",
     ),
     "bare onnx_file in a script": (
         "deploy_fields",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,9 @@ Rows = list[list[object]]
 
 
 def rows(count: int = 200, shift: float = 0.0) -> Rows:
-    """Return rows of `count` images, every logit shifted by `shift`."""
-    return [[f"/data/{i:03d}.png", 4.0 + shift, -1.0 + shift, "cat", 0.99] for i in range(count)]
+    """Return rows of `count` images, whose logits are 4 and -4 but for `shift`."""
+    score = 1 / (1 + math.exp(-2 * (4.0 + shift)))
+    return [[f"/data/{i:03d}.png", f"{score:.9g}", f"{1 - score:.9g}", "cat", score] for i in range(count)]
 
 
 def write(path: Path, body: Rows, classes: list[str] | None = None) -> Path:
@@ -73,7 +75,7 @@ def test_the_largest_difference_is_measured_against_the_scale(
 ) -> None:
     found, result = compare(tmp_path, rows(), rows(shift=shift), precision)
     assert found == code
-    assert result["max_abs_diff"] == pytest.approx(shift)
+    assert result["max_abs_diff"] == pytest.approx(shift, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +103,14 @@ def test_one_near_tie_among_few_images_is_none(tmp_path: Path, flipped: int, cod
     ("body", "names", "said"),
     [
         (rows()[1:], None, "same images: 1 only native, 0 only deployed"),
-        ([*rows(), ["/data/extra.png", 1, 2, "dog", 0.7]], None, "same images: 0 only native, 1 only deployed"),
+        ([*rows(), ["/data/extra.png", 0.3, 0.7, "dog", 0.7]], None, "same images: 0 only native, 1 only deployed"),
         ([*rows(), rows()[0]], None, "a second time"),
         ([], None, "same images"),
         ([["/data/000.png", "nan", 1, "cat", 0.5]], None, "not finite"),
         ([["/data/000.png", "high", 1, "cat", 0.5]], None, "not a number"),
         ([["/data/000.png", 1, "cat", 0.5]], None, "columns"),
+        ([["/data/000.png", 4.0, -4.0, "cat", 0.99]], None, "not the probabilities"),  # logits
+        ([["/data/000.png", 1.25, -0.25, "cat", 0.99]], None, "not the probabilities"),
         (rows(), ["dog", "cat"], "class columns"),
     ],
 )
@@ -117,6 +121,19 @@ def test_files_that_cannot_be_compared_fail_with_the_reason(
     assert code == 1
     assert said in result["problems"][0]
     assert result["images"] is None
+
+
+def test_differences_of_improbable_classes_are_seen(tmp_path: Path) -> None:
+    """Two models whose every probability agrees to 1e-6, and that are as far apart as no rounding is."""
+    native, deployed = ([["/data/000.png", 1 - value, value, "cat", 1 - value]] for value in (1e-7, 1e-6))
+    code, result = compare(tmp_path, native, deployed)
+    assert code == 1
+    assert result["max_abs_diff"] == pytest.approx(math.log(10) / 2, rel=1e-3)
+
+
+def test_a_probability_that_has_become_0_is_compared(tmp_path: Path) -> None:
+    certain = [["/data/000.png", 1, 0, "cat", 1]]
+    assert compare(tmp_path, certain, certain)[0] == 0
 
 
 def test_a_missing_file_fails_with_the_reason(tmp_path: Path) -> None:

@@ -140,7 +140,30 @@ def test_no_preprocessor_config_is_said(probed: dict) -> None:
     """Without a preprocessor config the assumption is in the notes."""
     facts = found(probed, "no_preprocessor")
     assert facts["preprocess"]["resize"] == exact(32, 32) and facts["preprocess"]["mean"] == [0.5]
-    assert any("no preprocessor config" in note for note in facts["notes"])
+    assert any("no preprocessor config" in note and "ViTImageProcessor" in note for note in facts["notes"])
+
+
+# By model_type and image_size in config.json: size, resize, crop, mean, channel order.
+DEFAULTS = {
+    "rt_detr": ([640, 640], exact(640, 640), None, [0.0] * 3, "RGB"),
+    "segformer": ([512, 512], exact(512, 512), None, IMAGENET[0], "RGB"),
+    "segformer 224": ([512, 512], exact(512, 512), None, IMAGENET[0], "RGB"),  # left behind in published files
+    "swin 384": ([384, 384], exact(384, 384), None, [0.5] * 3, "RGB"),
+    "dinov2 518": ([518, 518], shortest(518), crop(518), [0.48145466, 0.4578275, 0.40821073], "RGB"),
+    "levit 112": ([112, 112], shortest(128), crop(112), IMAGENET[0], "RGB"),
+    "mobilevitv2 256": ([256, 256], shortest(224), crop(256), [0.0] * 3, "BGR"),
+    "timm_wrapper": ([224, 224], exact(224, 224), None, [0.5] * 3, "RGB"),  # which has none to make
+}
+
+
+@pytest.mark.parametrize("case", DEFAULTS)
+def test_the_architectures_own_image_processor_is_the_default(probed: dict, case: str) -> None:
+    """A model without a preprocessor config gets what transformers does for its architecture, at the model's size."""
+    read = probed["defaults"][case]
+    size, resize, cut, mean, order = DEFAULTS[case]
+    assert (read["size"], read["resize"], read["crop"], read["channel_order"]) == (size, resize, cut, order)
+    assert read["mean"] == pytest.approx(mean, abs=1e-6)
+    assert read["difference"] is None if case == "timm_wrapper" else read["difference"] < 1e-4
 
 
 def test_size_that_the_model_refuses_is_replaced(probed: dict) -> None:
@@ -162,9 +185,9 @@ def test_sharded_checkpoint(probed: dict) -> None:
     assert found(probed, "sharded")["checkpoint"]["tensors"] == found(probed, "vit")["checkpoint"]["tensors"]
 
 
-def test_other_class_count_is_a_mismatch(probed: dict) -> None:
-    """A head of another size is named, the backbone is not."""
-    assert found(probed, "other_head")["checkpoint"]["mismatched"] == ["classifier.bias", "classifier.weight"]
+def test_one_class_an_image_is_what_classifiers_do(probed: dict) -> None:
+    """Of the problem types the one that TAO's classifiers solve is no reason to refuse."""
+    assert found(probed, "one_problem")["num_labels"] == 10
 
 
 def test_detector_is_exported_too(probed: dict) -> None:
@@ -241,6 +264,7 @@ REFUSED = {
     "no_architecture": ("bad_config", "architectures"),
     "unknown_type": ("bad_config", "model_type"),
     "remote_code": ("remote_code", "never run"),
+    "four_channels": ("rejected_task", "images of 4 channels"),
     "arch_base": ("rejected_task", "no head"),
     "arch_nlp": ("rejected_task", "NLP"),
     "arch_llm": ("rejected_task", "language model"),
@@ -255,6 +279,13 @@ REFUSED = {
     "weights_list": ("bad_checkpoint", "not a JSON object"),
     "weights_shape": ("bad_checkpoint", "makes no sense"),
     "weights_dtype": ("bad_checkpoint", "makes no sense"),
+    "other_head": ("bad_labels", "names 4 classes"),
+    "other_width": ("bad_checkpoint", "do not fit config.json"),
+    "two_counts": ("bad_labels", "num_labels 4 and names 10"),
+    "one_output": ("rejected_task", "a regression head"),
+    "regression": ("rejected_task", "problem_type regression"),
+    "multi_label": ("rejected_task", "problem_type multi_label_classification"),
+    "quantized": ("bad_config", "quantized (bitsandbytes"),
     "shard_escapes": ("bad_checkpoint", "is not a safetensors file name"),
 }
 

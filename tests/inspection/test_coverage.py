@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from tao_hf.runtime.kinds import get_runtime
 from tests.support.clones import real_tao_pytorch, with_tao_pytorch
 from tests.support.copies import copier_copy
 from tests.support.paths import STANDINS, in_runtime
@@ -216,6 +218,33 @@ def test_one_of_them_becomes_a_tao_model(
     table: str, name: str, runtime_python: Path, real_clone: Path | None, tmp_path: Path
 ) -> None:
     """The generated tests train it, convert a checkpoint, export it and compare with ONNX Runtime."""
+    becomes_a_tao_model(table, name, runtime_python, real_clone, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ("classifiers", *todays(("vit", "textnet", "beit"), 1)),
+        ("detectors", *todays(("rt_detr", "d_fine", "rt_detr_v2"), 1)),
+        ("segmenters", *todays(("segformer", "beit", "upernet_swin"), 1)),
+    ],
+)
+def test_one_of_each_task_in_the_versions_of_the_tao_image(
+    table: str, name: str, real_clone: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TAO_HF_PYTHON", raising=False)
+    monkeypatch.setenv("TAO_HF_VERSIONS", "tao-7.0.1")
+    runtime = get_runtime("local")
+    runtime.prepare()
+    becomes_a_tao_model(table, name, runtime.python, real_clone, tmp_path)
+    recorded = yaml.safe_load((tmp_path / "workdir/.tao-hf/tiny/answers.yml").read_text(encoding="utf-8"))
+    assert recorded["findings"]["versions"]["transformers"] == "4.57.6"
+
+
+def becomes_a_tao_model(
+    table: str, name: str, runtime_python: Path, real_clone: Path | None, tmp_path: Path
+) -> None:
+    """Take a tiny model through the template and its generated tests."""
     make = [str(runtime_python), "-W", "ignore", "-m", f"tests.support.models.{table}", str(tmp_path), name]
     subprocess.run(make, check=True, capture_output=True, env={**os.environ, **in_runtime()})
     workdir = tmp_path / "workdir"

@@ -53,10 +53,18 @@ def test_the_models_own_weights(proven: dict[str, Any]) -> None:
 
 
 @pytest.mark.runtime
+def test_weights_without_effect_are_perturbed_until_they_have_one(proven: dict[str, Any]) -> None:
+    """Logits that are all 0 would prove nothing, and are no reason to refuse the model."""
+    result = proven["weights without effect"]
+    assert result["tried"]["timm"]["passed"] and result["weights"] == "random"
+
+
+@pytest.mark.runtime
 def test_what_is_measured(proven: dict[str, Any]) -> None:
     measured = proven["hf"]["measured"]["hf"]
     assert measured["head"] == {"modules": ["hf_model.classifier"], "kind": "Linear", "width": 32}
     assert [tap["stride"] for tap in measured["taps"]] == [8]
+    assert measured["unused_parameters"] is False
     measured = proven["auto"]["measured"]["reuse"]
     assert measured["stages"] == [{"modules": ["patch_embed"]}, {"each": "blocks"}]
     assert measured["taps"][0]["module"] == "blocks.-1" and measured["taps"][0]["channels"] == 32

@@ -15,6 +15,7 @@ from tao_hf.answers import earlier
 from tao_hf.base.paths import TEMPLATE
 from tao_hf.rendering import network
 from tests.support.paths import in_runtime as environment
+from tests.support.renderings import classifier_context, rendered
 
 VIT = {
     "model_type": "vit", "image_size": 32, "patch_size": 8, "hidden_size": 32, "num_hidden_layers": 3,
@@ -147,3 +148,17 @@ def test_what_timm_builds_is_named_by_dotted_paths(path: str) -> None:
     ):
         with pytest.raises(network.NotCovered):
             network.evaluate("timm", {"model_type": "timm_wrapper", "built": {**built, "sized": False}})
+
+
+@pytest.mark.parametrize(
+    ("measured", "strategy"),
+    [
+        ({}, "ddp_find_unused_parameters_true"),  # answers of earlier versions do not say
+        ({"unused_parameters": True}, "ddp_find_unused_parameters_true"),
+        ({"unused_parameters": False}, "ddp"),
+    ],
+)
+def test_unused_parameters_are_looked_for_where_there_are_some(measured: dict[str, Any], strategy: str) -> None:
+    names = classifier_context(measured=measured)
+    train = rendered(names)["tao-pytorch/nvidia_tao_pytorch/cv/tiny_vit/scripts/train.py"]
+    assert f'strategy="{strategy}" if distributed else "auto"' in train and "sync_batchnorm" not in train

@@ -252,3 +252,29 @@ def test_two_builders_build_once(empty_cache: Path, tmp_path: Path) -> None:
     assert said.strip() == str(home)
     requirements.write_text("# something else\n")
     assert local.runtime_dir(requirements) != home
+
+
+def test_other_versions_lie_over_the_packages_of_the_runtime(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the second environment has comes first, the rest is the first one's, and neither changes the other."""
+    requirements, versions = tmp_path / "requirements.txt", tmp_path / "requirements-old.txt"
+    requirements.write_text("# nothing\n")
+    versions.write_text("# nothing\n")
+    below = local._build(requirements)
+    above = local._build(versions, over=below)
+    assert above != below and local._build(versions, over=below) == above
+
+    def said(python: Path) -> str:
+        return subprocess.check_output([python, "-I", "-c", "import big, small; print(big.WHO, small.WHO)"], text=True)
+
+    for python, modules in ((below, ("big", "small")), (above, ("small",))):
+        for name in modules:
+            (local._packages(python) / f"{name}.py").write_text(f"WHO = {python.parents[1].name!r}\n")
+    assert said(below).split() == [below.parents[1].name] * 2
+    assert said(above).split() == [below.parents[1].name, above.parents[1].name]
+
+    monkeypatch.setenv("TAO_HF_VERSIONS", "tao-1.0")
+    monkeypatch.setattr(local, "_build", lambda *args, **kwargs: below)
+    with pytest.raises(UserError, match=r"TAO_HF_VERSIONS is 'tao-1.0'; choose tao-7.0.1"):
+        get_runtime("local").prepare()

@@ -17,7 +17,7 @@ from tao_hf.runtime import engine, images
 from tao_hf.selftest import runner, schedule
 from tao_hf.selftest.steps import STEPS, selection
 from tao_hf.selftest.steps.consistency import CONSISTENCY
-from tao_hf.selftest.steps.inputs import check_data, check_settings
+from tao_hf.selftest.steps.inputs import check_data, check_settings, count_images, images_folder
 from tao_hf.selftest.steps.job import HOST, Command, Job, Step, StepError
 from tao_hf.workdir import records
 from tests.support.fake_runtime import FakeRuntime, Reply
@@ -788,3 +788,17 @@ def test_a_dataset_must_be_laid_out_as_tao_wants_it(tmp_path: Path) -> None:
     assert check_data(tmp_path, [], True) == ["dog", "cat"]
     with pytest.raises(UserError, match=r"annotations/train\.json"):
         check_data(tmp_path, ["annotations/train.json"], True)
+
+
+def test_a_dataset_may_be_laid_out_as_those_of_tao_s_reference_models(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes("\ufeffdog\r\ncat\r\n".encode())
+    for split in ("train", "val", "test"):
+        (tmp_path / "images" / split / ".ipynb_checkpoints").mkdir(parents=True)
+        (tmp_path / "masks" / split).mkdir(parents=True)
+    assert check_data(tmp_path, ["masks/train"], True) == ["dog", "cat"]
+    for name in ("a.png", "._a.png", ".ipynb_checkpoints/a.png", "notes.txt"):
+        (tmp_path / "images" / "test" / name).touch()
+    assert count_images(images_folder(tmp_path, "test")) == 1
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "annotations.json").touch()
+    assert check_data(tmp_path, ["annotations/train.json"], True) == ["dog", "cat"]

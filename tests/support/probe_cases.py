@@ -52,7 +52,9 @@ from transformers import (
     YolosForObjectDetection,
 )
 
+from tao_hf.in_runtime.probe import preprocess
 from tao_hf.in_runtime.probe import run as probe
+from tao_hf.in_runtime.probe.source import Source
 
 
 def names(count: int) -> dict:
@@ -222,6 +224,9 @@ def variants(out: Path) -> None:
     def labels(table: dict) -> dict:
         return {"id2label": table, "label2id": None}
 
+    def headless(name: str, table: dict) -> None:  # the head in the checkpoint would be of another number
+        (variant(out, name, labels(table)) / "model.safetensors").unlink()
+
     marker = out / "EXECUTED"
     hostile = [
         "'; import os; os.system('x') #",
@@ -236,10 +241,10 @@ def variants(out: Path) -> None:
         f"__import__('pathlib').Path({str(marker)!r}).touch()",
     ]
     variant(out, "hostile", labels({str(i): text for i, text in enumerate(hostile)}))
-    variant(out, "many_labels", labels({str(i): f"label {i}" for i in range(100_000)}))
-    variant(out, "labels_twice", labels({"0": "crane", "1": "crow", "2": "crane"}))
-    variant(out, "labels_empty", labels({"0": "a", "1": "  \n"}))
-    variant(out, "labels_gap", labels({"0": "a", "2": "b"}))
+    headless("many_labels", {str(i): f"label {i}" for i in range(100_000)})
+    headless("labels_twice", {"0": "crane", "1": "crow", "2": "crane"})
+    headless("labels_empty", {"0": "a", "1": "  \n"})
+    headless("labels_gap", {"0": "a", "2": "b"})
     variant(out, "labels_list", {"id2label": ["a", "b"]})
     variant(out, "labels_keys", labels({"zero": "a", "one": "b"}))
     (variant(out, "no_preprocessor") / "preprocessor_config.json").unlink()
@@ -253,7 +258,15 @@ def variants(out: Path) -> None:
     (folder / "model.safetensors").unlink()
     vit().save_pretrained(folder, max_shard_size="40KB")
     variant(out, "other_head", labels({str(i): str(i) for i in range(4)}))
+    variant(out, "other_width", {"intermediate_size": 48})
+    variant(out, "two_counts", {"num_labels": 4})
+    variant(out, "one_output", labels({"0": "age"}))
+    variant(out, "regression", {"problem_type": "regression"})
+    variant(out, "multi_label", {"problem_type": "multi_label_classification"})
+    variant(out, "one_problem", {"problem_type": "single_label_classification"})
+    variant(out, "quantized", {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}})
 
+    variant(out, "four_channels", {"num_channels": 4}, {"image_mean": [0.5] * 4, "image_std": [0.5] * 4})
     for name, size in (("zero", 0), ("negative", -8), ("absurd", 10**9), ("text", "large"), ("empty", [])):
         variant(out, f"size_{name}", {"image_size": size})
     variant(out, "size_zero_pre", pre={"size": {"height": 0, "width": 0}})
@@ -322,6 +335,15 @@ def variants(out: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
 
 
+def default_of(case: str) -> tuple[str, dict]:
+    """Return a case, "model_type" or "model_type image_size", and what such a model gets that brings no processor."""
+    model_type, _, side = case.partition(" ")
+    config = {"model_type": model_type, **({"image_size": int(side)} if side else {})}
+    source = Source(Path(), config, None, "none", {})
+    recipe, size, _, difference = preprocess.read(source, [int(side)] * 2 if side else None, 3)
+    return case, {**recipe.findings(), "size": size, "difference": difference}
+
+
 def main(out: Path) -> None:
     """Make everything, probe everything, write results.json."""
     transformers.logging.disable_progress_bar()
@@ -340,6 +362,8 @@ def main(out: Path) -> None:
             "printed": printed.getvalue(),
             "report": json.loads(report.read_text()) if report.exists() else None,
         }
+    results["defaults"] = dict(map(default_of, ("rt_detr", "segformer", "segformer 224", "swin 384", "dinov2 518",
+                                                "levit 112", "mobilevitv2 256", "timm_wrapper")))
     results["executed"] = (out / "EXECUTED").exists()
     (out / "results.json").write_text(json.dumps(results))
 

@@ -8,17 +8,30 @@ Run by the fixture `proven` in test_proof.py. A broken way is the real family wi
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file, save_file
+
 from families import vit
 from families.network import Name, NotTheSame
 from tao_hf.in_runtime.probe import run as probe
 from tao_hf.in_runtime.prove import backbone
 from tao_hf.in_runtime.prove import run as prove
+
+
+def without_effect(model: Path, copy: Path) -> str:
+    """Write a copy of a checkpoint whose logits are 0 for every image, as untrained ones can be; return its path."""
+    shutil.copytree(model, copy)
+    tensors = load_file(copy / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        tensors[name].zero_()
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    return str(copy)
 
 
 def main(model: str, out: Path) -> None:
@@ -67,6 +80,7 @@ def main(model: str, out: Path) -> None:
         "auto": run(["reuse", "timm", "hf"]),
         "hf": run(["hf"]),
         "own weights": run(["timm"], weights=model),
+        "weights without effect": run(["timm"], weights=without_effect(Path(model), out.with_suffix(".silent"))),
         "not registered": run(["reuse", "timm"], registered=["swin.py"]),
         "q and k swapped": with_rules(
             lambda rules: tuple((swapped(names, "q_proj", "k_proj"), *rest) for names, *rest in rules)

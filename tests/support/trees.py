@@ -117,15 +117,6 @@ class CommonExperimentConfig:
     results_dir: Optional[str] = None
 '''
 
-QUANTIZATION = """
-from dataclasses import dataclass
-
-
-@dataclass
-class ModelQuantizationConfig:
-    backend: str = "modelopt"
-"""
-
 SETUP = """from setuptools import setup
 
 setup(
@@ -155,7 +146,6 @@ SURROUNDINGS = {
     "tao-core/nvidia_tao_core/config/utils/types.py": FIELDS,
     "tao-core/nvidia_tao_core/config/common/__init__.py": "",
     "tao-core/nvidia_tao_core/config/common/common_config.py": COMMON,
-    "tao-core/nvidia_tao_core/config/common/quantization.py": QUANTIZATION,
     "tao-pytorch/setup.py": SETUP.format(package="nvidia_tao_pytorch"),
     "tao-deploy/setup.py": SETUP.format(package="nvidia_tao_deploy"),
     "tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/__init__.py": BACKBONES,

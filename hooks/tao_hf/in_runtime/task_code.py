@@ -19,10 +19,13 @@ def load(task_type: str, module: str) -> ModuleType | None:
 
         LABEL_GAPS: whether id2label may leave out indices, or call several of them "N/A"
         DYNAMIC_SIZE: whether height and width of the export are to be dynamic where the architecture can do it
-        refuse(cls): why a transformers class cannot serve the task, half a sentence, or None
+        refuse(cls, config): why a transformers class with this config.json cannot serve the task, half a sentence, or
+            None
         run(model, images, **kwargs): the exported tensors of a transformers model for images (N, C, H, W)
         difference(expected, got): the largest difference of two such tuples of arrays, and the scale to see it on
         measure(model, images): what the task's templates need to know of a model, for a network that is the model whole
+        losses(model, images, measured): the losses of the ways to train a model in training mode, one after the other,
+            or outputs that stand for a loss of ours
 
     ``synthetic`` and ``comparison`` are described where they are used: `tools.dataset`, `check.crosscheck`.
     """

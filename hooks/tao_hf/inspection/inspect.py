@@ -21,6 +21,7 @@ from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
 from tao_hf.base.progress import activity
 from tao_hf.inspection import code_digest, scratch
+from tao_hf.runtime import local
 from tao_hf.runtime.kinds import get_runtime
 
 _ENTRY = "tao_hf.in_runtime.probe.run"
@@ -209,6 +210,7 @@ def _key(ref: ModelRef) -> str:
     else:
         _digest_directory(Path(ref.name), digest)
     digest.update(code_digest.digest(_ENTRY).encode())
+    digest.update(local.chosen().encode())
     return digest.hexdigest()[:24]
 
 

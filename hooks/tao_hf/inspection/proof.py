@@ -18,6 +18,7 @@ from tao_hf.base.paths import TEMPLATE
 from tao_hf.base.progress import activity
 from tao_hf.base.text import one_line
 from tao_hf.inspection import code_digest, scratch
+from tao_hf.runtime import local
 from tao_hf.runtime.kinds import get_runtime
 
 _NO_TAO = 3  # how the proof ends where tao-pytorch cannot be imported
@@ -143,6 +144,7 @@ def _key(request: Mapping[str, Any], tao_pytorch: Path) -> str:
     findings = {name: value for name, value in request["findings"].items() if name != "seconds"}
     digest.update(json.dumps({**request, "findings": findings}, sort_keys=True).encode())
     digest.update(code_digest.digest(_ENTRY, TEMPLATE / _STAND_IN, TEMPLATE / _MODULES).encode())
+    digest.update(local.chosen().encode())
     for file in sorted((tao_pytorch / _BACKBONES).rglob("*.py")):
         if file.name != "__init__.py" and not file.name.startswith("hf_"):  # what models of ours add or change
             digest.update(file.read_bytes())

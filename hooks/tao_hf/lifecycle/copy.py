@@ -45,14 +45,16 @@ def install_tools(template: Path, workdir: Path) -> None:
         "hide_in_deploy": template / "standins" / "hide_in_deploy",
         **{f"tasks/{path.parent.name}/runtime": path for path in sorted((template / "tasks").glob("*/runtime"))},
     }
-    version = _digest([*parts.values(), template / "standins" / "requirements.txt", template / "hooks" / "tao-hf"])
+    requirements = sorted((template / "standins").glob("requirements*.txt"))
+    version = _digest([*parts.values(), *requirements, template / "hooks" / "tao-hf"])
     tools = home / "tools" / version
     if not tools.is_dir():
         tools.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=atomic.SCRATCH, dir=tools.parent))
         for name, source in parts.items():
             shutil.copytree(source, fresh / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy2(template / "standins" / "requirements.txt", fresh / "standins" / "requirements.txt")
+        for file in requirements:
+            shutil.copy2(file, fresh / "standins" / file.name)
         fresh.chmod(0o755)
         fresh.rename(tools)
     for name in ("lib", "standins", "hide_in_deploy"):

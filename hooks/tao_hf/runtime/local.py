@@ -1,7 +1,8 @@
 """The local runtime: a virtual environment in the cache, outside the host's site-packages.
 
 `TAO_HF_PYTHON` names an existing interpreter to use instead of building one; it must have what
-`standins/requirements.txt` lists.
+`standins/requirements.txt` lists. `TAO_HF_VERSIONS` names other versions of some packages, those of
+`standins/requirements-<name>.txt`: an environment of its own, over the packages of the first.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ def available() -> bool:
     return True
 
 
+def chosen() -> str:
+    """Return the interpreter or the versions that the environment names: what one finds is not true of another."""
+    return os.environ.get("TAO_HF_PYTHON") or os.environ.get("TAO_HF_VERSIONS") or ""
+
+
 class LocalRuntime(Runtime):
     """Runs commands with an interpreter of its own on this machine."""
 
@@ -75,7 +81,9 @@ class LocalRuntime(Runtime):
             return
         named = os.environ.get("TAO_HF_PYTHON")
         if not named:
-            self._python = _build(_requirements())
+            versions = _versions()
+            python = _build(_requirements())
+            self._python = _build(versions, over=python) if versions else python
             return
         python = Path(named).expanduser().absolute()  # not resolved: a venv's interpreter is a link
         if not os.access(python, os.X_OK) or python.is_dir():
@@ -230,20 +238,42 @@ def _requirements() -> Path:
     return file
 
 
-def runtime_dir(requirements: Path) -> Path:
-    """Return the cache directory of the environment for that requirements file and this Python."""
+def _versions() -> Path | None:
+    """Return the requirements that `TAO_HF_VERSIONS` names; None where it names none."""
+    name = os.environ.get("TAO_HF_VERSIONS")
+    if not name:
+        return None
+    files = {
+        file.stem.removeprefix("requirements-"): file for file in (TEMPLATE / "standins").glob("requirements-*.txt")
+    }
+    if name not in files:
+        raise UserError(f"TAO_HF_VERSIONS is {name!r}; choose {' or '.join(sorted(files))}, or unset it.")
+    return files[name]
+
+
+def runtime_dir(requirements: Path, over: Path | None = None) -> Path:
+    """Return the cache directory of the environment for that requirements file and this Python.
+
+    Args:
+        requirements: what is installed.
+        over: interpreter of the environment whose packages are used for the rest.
+    """
     facts = f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]} {sys.platform}\n"
+    facts += f"{over.parents[1].name}\n" if over else ""
     digest = hashlib.sha256(facts.encode() + requirements.read_bytes()).hexdigest()[:16]
     return cache_dir("runtimes") / digest
 
 
-def _build(requirements: Path) -> Path:
+def _build(requirements: Path, over: Path | None = None) -> Path:
     """Return the interpreter of the environment for `requirements`, making the environment when there is none.
+
+    Over another environment, its packages are on the path behind the new one's: pip takes them as they are, and what
+    `requirements` want in other versions comes first.
 
     A virtual environment cannot be moved, so it is made in its final place and counts only once the marker file is
     there; a lock keeps two processes from building at once.
     """
-    home = runtime_dir(requirements)
+    home = runtime_dir(requirements, over)
     python = home / "bin" / "python"
     if (home / _COMPLETE).is_file():
         return python
@@ -251,9 +281,12 @@ def _build(requirements: Path) -> Path:
         if (home / _COMPLETE).is_file():
             return python
         shutil.rmtree(home, ignore_errors=True)
-        with activity("making the local runtime (once; several GB are downloaded)") as shown:
+        doing = f"adding the versions of {requirements.stem.removeprefix('requirements-')} to the local runtime"
+        with activity(doing if over else "making the local runtime (once; several GB are downloaded)") as shown:
             try:
                 _make_venv(home)
+                if over:
+                    (_packages(python) / "local_runtime.pth").write_text(f"{_packages(over)}\n", encoding="utf-8")
                 _install(python, requirements, shown)
             except BaseException:
                 shutil.rmtree(home, ignore_errors=True)
@@ -283,6 +316,11 @@ def _make_venv(home: Path) -> None:
                 "(Debian, Ubuntu: apt install python3-venv) or set TAO_HF_PYTHON."
             )
         raise UserError(f"The local runtime cannot be made in {home}: {(said.splitlines() or ['no reason'])[-1]}")
+
+
+def _packages(python: Path) -> Path:
+    """Return the folder of the packages of an environment."""
+    return Path(_ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))", []).strip())
 
 
 def _install(python: Path, requirements: Path, shown: Activity) -> None:

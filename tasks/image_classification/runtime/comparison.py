@@ -1,7 +1,10 @@
 """Compare the native and the deployed result.csv of a classifier, image by image; see `crosscheck`.
 
-Both files have the columns img_name, one raw output (logit) per class, pred_label, pred_score. They must hold the same
-images and the same classes. The scale of the outputs is the largest absolute logit of the native file, at least 1:
+Both files have the columns img_name, one probability per class, pred_label, pred_score. They must hold the same images
+and the same classes. What is compared are the logits: probabilities near 0 and 1 hide differences that matter for other
+images, and those of a thousand classes are all near 0. The logarithm of a softmax is the logit but for a constant in
+each image, which changes no prediction and which centring removes; nine digits of a probability keep nine decimals.
+The scale of the outputs is the largest absolute centred logit of the native file, at least 1:
 
     precision   labels that agree   largest absolute difference of two logits
     FP32        at least 0.995      1e-3 x scale
@@ -19,13 +22,15 @@ from pathlib import Path
 LIMITS = {"FP32": (0.995, 1e-3), "FP16": (0.98, 3e-2)}
 WORDS = ["same label", "largest difference of two raw outputs"]
 FIRST, LAST = ["img_name"], ["pred_label", "pred_score"]
+SUM = 1e-6  # how far the probabilities of an image may be from 1 in all
+LEAST = 5e-324  # the least number above 0; what is below has become 0
 
 
 def read_results(path: Path) -> tuple[list[str], dict[str, tuple[str, list[float]]]]:
-    """Return the class columns and, by image name, the predicted label and the logits.
+    """Return the class columns and, by image name, the predicted label and the centred logits.
 
     Raises:
-        ValueError: no such file, wrong columns, a number that is not finite, or an image listed twice.
+        ValueError: no such file, wrong columns, numbers that are no probabilities, or an image listed twice.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -42,13 +47,22 @@ def read_results(path: Path) -> tuple[list[str], dict[str, tuple[str, list[float
         if row[0] in images:
             raise ValueError(f"{path}:{number} lists {row[0]} a second time")
         try:
-            logits = [float(value) for value in row[1:-2]]
+            probabilities = [float(value) for value in row[1:-2]]
         except ValueError as error:
             raise ValueError(f"{path}:{number} holds something that is not a number") from error
-        if not all(map(math.isfinite, logits)):
+        if not all(map(math.isfinite, probabilities)):
             raise ValueError(f"{path}:{number} holds a number that is not finite")
-        images[row[0]] = (row[-2], logits)
+        if min(probabilities) < 0 or abs(sum(probabilities) - 1) > SUM:
+            raise ValueError(f"{path}:{number} holds numbers that are not the probabilities of classes")
+        images[row[0]] = (row[-2], centred_logits(probabilities))
     return header[1:-2], images
+
+
+def centred_logits(probabilities: list[float]) -> list[float]:
+    """Return the logits whose softmax the probabilities are, their mean at 0."""
+    logarithms = [math.log(max(value, LEAST)) for value in probabilities]
+    mean = sum(logarithms) / len(logarithms)
+    return [value - mean for value in logarithms]
 
 
 def compare(native: Path, deployed: Path, precision: str = "FP32") -> dict[str, object]:

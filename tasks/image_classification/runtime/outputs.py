@@ -7,17 +7,29 @@ from typing import Any
 
 import numpy
 
+from tao_hf.in_runtime.probe.config import classes_of
+
 LABEL_GAPS = False
 DYNAMIC_SIZE = False
 
 
-def refuse(cls: Any) -> str | None:
-    """Say why a classifier does not take images: transformers maps some to image classification all the same."""
+def refuse(cls: Any, config: dict[str, Any]) -> str | None:
+    """Say why a model is no classifier of images: transformers maps some to image classification all the same."""
     names = inspect.signature(cls.forward).parameters
     if "input_ids" in names:
         return f"{cls.__name__} works on tokens (input_ids), as a language model does, not on images"
     if "pixel_attention_mask" in names:
         return f"{cls.__name__} takes patches in any number, with a mask, and not images of one size"
+    problem = config.get("problem_type")
+    if problem == "multi_label_classification":
+        return (
+            "it gives an image several classes at once (problem_type multi_label_classification in config.json), and "
+            "TAO's classifiers give it exactly one"
+        )
+    if problem == "regression":
+        return "it estimates numbers (problem_type regression in config.json) and has no classes"
+    if classes_of(config) == 1:
+        return "its head has one output, a regression head, which estimates a number and has no classes"
     return None
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
+
+from tao_hf.in_runtime.probe.config import classes_of
 
 LABEL_GAPS = True
 DYNAMIC_SIZE = True
@@ -13,7 +16,7 @@ _IGNORE = ("semantic_loss_ignore_index", "loss_ignore_index")
 _NO_CLASS = 65535  # a label that a loss must ignore, for no model has that many classes
 
 
-def refuse(cls: Any) -> str | None:
+def refuse(cls: Any, config: dict[str, Any]) -> str | None:
     """Say why a class does not give every pixel of a picture one class."""
     names = inspect.signature(cls.forward).parameters
     if "pixel_values" not in names:
@@ -22,6 +25,8 @@ def refuse(cls: Any) -> str | None:
         return f"{cls.__name__} takes a prompt beside the picture"
     if "mask_labels" in names:
         return f"{cls.__name__} predicts a set of masks, each with a class, and not one class for each pixel"
+    if classes_of(config) == 1:
+        return "its head has one output, a score for a pixel of one class, and not one for each of several classes"
     return None
 
 
@@ -65,6 +70,16 @@ def measure(model: Any, images: Any) -> dict[str, Any]:
     finally:
         model.train(training)
     return {"own_loss": False, "ignore": None}
+
+
+def losses(model: Any, images: Any, measured: dict[str, Any]) -> Iterator[Any]:
+    """Return the logits, which all losses of ours are computed from, and the model's own loss if it has one."""
+    import torch
+
+    yield run(model, images)[0]
+    if measured["own_loss"]:
+        masks = torch.zeros(len(images), *images.shape[-2:], dtype=torch.long)
+        yield model(pixel_values=images, labels=masks, return_dict=True).loss
 
 
 def _ignores(model: Any, images: Any, masks: Any, name: str) -> bool:

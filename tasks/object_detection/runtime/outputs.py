@@ -7,6 +7,7 @@ matched sets: each with the one that is most like it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
@@ -51,7 +52,7 @@ _OWN = {
 }
 
 
-def refuse(cls: Any) -> str | None:
+def refuse(cls: Any, config: dict[str, Any]) -> str | None:
     """Say why a class detects no objects: what transformers calls detection of text gives a map, and no boxes."""
     if "OCR" in cls.__name__ and "Det" in cls.__name__:
         return f"{cls.__name__} marks text in a map of the image and predicts no boxes"
@@ -133,17 +134,38 @@ def measure(model: Any, images: Any) -> dict[str, Any]:
     }
 
 
-def _trains(model: Any, images: Any, **settings: Any) -> bool:
-    """Tell whether the model, with these settings, computes a loss for an image with objects and one without."""
+def losses(model: Any, images: Any, measured: dict[str, Any]) -> Iterator[Any]:
+    """Return the losses with objects and without any, with auxiliary losses and without, if the model has its own.
+
+    In batches without objects there are no denoising queries, and nothing of what makes them is trained.
+    """
+    if not measured["own_loss"]:
+        outputs = model(pixel_values=images, return_dict=True)
+        yield outputs.logits.sum() + outputs.pred_boxes.sum()
+        return
+    _, nothing = _targets()
+    for auxiliary in (True, False) if "auxiliary_loss" in measured["settings"] else (None,):
+        if auxiliary is not None:
+            model.config.auxiliary_loss = auxiliary
+        for labels in (_targets(), [nothing, nothing]):
+            yield model(pixel_values=images, labels=labels, return_dict=True).loss
+
+
+def _targets() -> list[dict[str, Any]]:
+    """Return the objects of two images, the second of which has none."""
     boxes = torch.tensor([[0.4, 0.5, 0.2, 0.3], [0.7, 0.6, 0.3, 0.2]])
-    labels = [
+    return [
         {"class_labels": torch.tensor([0, 1]), "boxes": boxes},
         {"class_labels": torch.zeros(0, dtype=torch.long), "boxes": torch.zeros(0, 4)},
     ]
+
+
+def _trains(model: Any, images: Any, **settings: Any) -> bool:
+    """Tell whether the model, with these settings, computes a loss for an image with objects and one without."""
     kept = {name: getattr(model.config, name, None) for name in settings}
     vars(model.config).update(settings)
     try:
-        loss = model.train()(pixel_values=images, labels=labels, return_dict=True).loss
+        loss = model.train()(pixel_values=images, labels=_targets(), return_dict=True).loss
         return bool(torch.isfinite(loss))
     except Exception:
         return False

@@ -365,7 +365,13 @@ def write(row: Tiny, classes: Mapping[str, str], folder: Path) -> None:
     """Write the row's model and its image processor into `folder`."""
     import transformers
 
-    build(row, classes).save_pretrained(folder)
+    model = build(row, classes)
+    try:
+        model.save_pretrained(folder)
+    except RuntimeError:  # transformers 4 does not know that some detectors share their heads
+        shared = {id(tensor): name for name, tensor in reversed(model.state_dict(keep_vars=True).items())}
+        kept = {name: tensor for name, tensor in model.state_dict().items() if name in shared.values()}
+        model.save_pretrained(folder, state_dict=kept)
     getattr(transformers, row.processor)(**row.processing).save_pretrained(folder)
 
 

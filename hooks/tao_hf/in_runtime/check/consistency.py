@@ -237,6 +237,16 @@ def onnx_file(tree: Tree) -> Iterator[str]:
         )
 
 
+def engine(tree: Tree) -> Iterator[str]:
+    """Check that the engine is built in one way: what both specs say of gen_trt_engine.tensorrt is the same."""
+    train, deploy = tree.train_spec, tree.deploy_specs["gen_trt_engine"]
+    for key in deploy.lines:
+        if key.startswith("gen_trt_engine.tensorrt.") and train.has(key):
+            value, wanted = tree.setting(deploy, key), tree.setting(train, key)
+            if value != wanted and not isinstance(value, dict):
+                yield f"{deploy.at(key)}: {key} is {value}, but {train.at(key)} has {wanted}; make them equal"
+
+
 def results_chain(tree: Tree) -> Iterator[str]:
     """Check that the paths train, export, trt resolve from results_dir, each below it."""
     spec = tree.train_spec
@@ -467,6 +477,7 @@ ITEMS: tuple[Callable[[Tree], Iterator[str]], ...] = (
     onnx_names,
     deploy_fields,
     onnx_file,
+    engine,
     results_chain,
     input_size,
     entrypoint_imports,

@@ -34,7 +34,7 @@ def path_problems(core: Path) -> Iterator[str]:
         yield f"{PACKAGE} comes from {folders[0]}, not from {core}: that must be first on PYTHONPATH"
     spec = importlib.util.find_spec(PACKAGE)
     found = Path(next(iter(spec.submodule_search_locations))).resolve() if spec else None
-    if folders and folders[0] == core and found != core / PACKAGE:
+    if folders and folders[0] == core and found != (core / PACKAGE).resolve():
         yield f"{PACKAGE} comes from {found}, not from {core}: something put it in front of PYTHONPATH"
 
 
@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("model")
     parser.add_argument("--installed", action="store_true")
     args = parser.parse_args()
-    core = args.workdir.resolve() / "tao-core"
+    core = (args.workdir / "tao-core").resolve()  # the clone itself may be a link
     problems = [*path_problems(core), *schema_problems(core, args.model)]
     if args.installed:
         problems += installed_problems(core, args.model)

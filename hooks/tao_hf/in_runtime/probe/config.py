@@ -12,6 +12,7 @@ from typing import Any
 from tao_hf.in_runtime.probe.common import ProbeError, clean, first_line
 
 MAX_SIZE = 8192
+SIZE_NAMES = ("image_size", "input_size", "img_size")
 UNUSED = "N/A"  # the name of a class index that stands for nothing
 _MAX_CLASSES = 1_000_000
 _OLD_DETRS = ("conditional_detr", "dab-detr", "deformable_detr", "detr", "table-transformer")
@@ -19,7 +20,7 @@ _DEFAULTS = {"in_chans", "out_indices"}
 _MAX_LAYERS = 2000
 _MAX_WIDTH = 2**17
 _NESTED = ("vision_config", "backbone_config", "encoder_config", "image_encoder_config")
-_SIZE = ("image_size", "input_size", "img_size")
+_QUANTIZED = ("quantization_config", "compression_config")
 _CHANNELS = ("num_channels", "in_chans", "num_input_channels")
 _DEPTH = ("num_hidden_layers", "num_layers", "depths", "depth", "layers", "num_encoder_blocks")
 # Not needed to build the architecture again, or different in every transformers version.
@@ -64,7 +65,7 @@ def check_bounds(config: dict[str, Any]) -> None:
     Raises:
         ProbeError: bad_image_size, bad_labels or bad_config.
     """
-    for size in values(config, _SIZE):
+    for size in values(config, SIZE_NAMES):
         pair(size, "image_size in config.json")
     for depth in values(config, _DEPTH):
         numbers = depth if isinstance(depth, list) else [depth]
@@ -86,6 +87,35 @@ def check_bounds(config: dict[str, Any]) -> None:
             raise ProbeError(
                 "bad_config", f"config.json says {clean(json.dumps(channels), 60)} image channels; repair it."
             )
+
+
+def classes_of(config: dict[str, Any]) -> int | None:
+    """Return how many classes config.json gives the head, None where it leaves that to the architecture."""
+    table = config.get("id2label")
+    counts = [len(table) if isinstance(table, dict) else None, config.get("num_labels"), config.get("num_classes")]
+    return next((count for count in counts if _whole(count)), None)
+
+
+def check_usable(config: dict[str, Any]) -> None:
+    """Refuse a configuration whose weights cannot be trained, or that counts its classes twice and differently.
+
+    Raises:
+        ProbeError: bad_config or bad_labels.
+    """
+    quantized = [settings for settings in values(config, _QUANTIZED) if settings]
+    if quantized:
+        method = quantized[0].get("quant_method") if isinstance(quantized[0], dict) else None
+        raise ProbeError(
+            "bad_config",
+            f"The weights are quantized ({clean(method or 'method unnamed', 60)}; quantization_config in config.json) "
+            "and can be neither converted nor trained; take the model that they were made from.",
+        )
+    table, count = config.get("id2label"), config.get("num_labels")
+    if isinstance(table, dict) and _whole(count) and count != len(table):
+        raise ProbeError(
+            "bad_labels",
+            f"config.json says num_labels {count} and names {len(table)} classes in id2label; correct the wrong one.",
+        )
 
 
 def pair(size: Any, where: str) -> list[int]:
@@ -112,7 +142,7 @@ def pair(size: Any, where: str) -> list[int]:
 
 def image_size(config: dict[str, Any]) -> list[int] | None:
     """Return [height, width] in pixels as config.json has it, None when it has none."""
-    found = values(config, _SIZE)
+    found = values(config, SIZE_NAMES)
     return pair(found[0], "image_size in config.json") if found else None
 
 
@@ -120,6 +150,16 @@ def channels(config: dict[str, Any]) -> int | None:
     """Return the number of image channels that config.json names."""
     found = values(config, _CHANNELS)
     return found[0] if found else None
+
+
+def check_channels(count: int) -> None:
+    """Raise ProbeError for a model whose images are neither grey nor in colour: no generated loader reads others."""
+    if count not in (1, 3):
+        raise ProbeError(
+            "rejected_task",
+            f"This model cannot become a TAO model: it takes images of {count} channels; the generated loaders read "
+            "grey images (1 channel) and colour images (3).",
+        )
 
 
 def hidden_size(built: Any) -> int | None:

@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 from tao_hf.in_runtime.probe.common import ProbeError, clean, first_line
-from tao_hf.in_runtime.probe.config import pair
+from tao_hf.in_runtime.probe.config import SIZE_NAMES, pair
 from tao_hf.in_runtime.probe.source import Source
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
@@ -33,6 +33,7 @@ _READ = (
 )
 # A picture's pixels are whole numbers; half a step of one at a standard deviation of 0.2 is about 0.01.
 _AGREES = 0.01
+_SHAPES = ((233, 331), (307, 180))  # height and width of test pictures
 
 
 class Recipe:
@@ -108,20 +109,24 @@ def read(
     Raises:
         ProbeError: bad_image_size or bad_config.
     """
-    if source.preprocessor is None:
-        size = size or [_DEFAULT_SIZE] * 2
-        recipe = Recipe(_exact(*size), None, "bilinear", _DOWN)
-        recipe.mean, recipe.std = [0.5] * channels, [0.5] * channels
-        return (
-            recipe,
-            size,
-            ["the model has no preprocessor config: mean and std 0.5 and an exact resize are assumed"],
-            None,
-        )
     notes: list[str] = []
-    _check_sizes(source.preprocessor)
-    processor = _processor(source, notes)
-    facts = _facts(source.preprocessor, processor)
+    if source.preprocessor is None:
+        processor = _default_processor(source.config, size, channels)
+        if processor is None:
+            size = size or [_DEFAULT_SIZE] * 2
+            recipe = Recipe(_exact(*size), None, "bilinear", _DOWN)
+            recipe.mean, recipe.std = [0.5] * channels, [0.5] * channels
+            notes.append("the model has no preprocessor config: mean and std 0.5 and an exact resize are assumed")
+            return recipe, size, notes, None
+        notes.append(
+            "the model has no preprocessor config: what transformers does for its architecture is assumed "
+            f"({type(processor).__name__})"
+        )
+        facts = _facts({}, processor)
+    else:
+        _check_sizes(source.preprocessor)
+        processor = _processor(source, notes)
+        facts = _facts(source.preprocessor, processor)
     interpolation = _RESAMPLE.get(facts.get("resample"), "bilinear")
     recipes = _candidates(facts, interpolation, notes)
     mean, std = _normalisation(facts, channels, notes)
@@ -185,6 +190,49 @@ def _processor(source: Source, notes: list[str]) -> Any:
     except Exception as error:
         notes.append(f"the image processor cannot be made, so its config was read: {first_line(error, 120)}")
         return None
+
+
+def _default_processor(config: dict[str, Any], size: list[int] | None, channels: int) -> Any:
+    """Return the image processor that transformers has for an architecture, None where it has none to make.
+
+    It is made for pictures of `size`, where config.json has one and the processor makes all pictures of one size.
+    """
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+
+    model_type = str(config.get("model_type"))
+    classes = IMAGE_PROCESSOR_MAPPING_NAMES.get(model_type) or {}
+    # By backend, or (transformers 4) the one that works on PIL pictures first.
+    names = [classes.get("pil"), classes.get("torchvision")] if isinstance(classes, dict) else [*classes]
+    try:
+        cls = getattr(transformers, next(name for name in names if name))
+        processor = cls()
+        arguments = {}
+        for name in ("image_mean", "image_std"):
+            numbers = getattr(processor, name, None)
+            if isinstance(numbers, (list, tuple)) and len(numbers) != channels:
+                arguments[name] = [sum(numbers) / len(numbers)] * channels
+        made = {_run(cls(**arguments), _noise(*shape, channels)).shape[1:] for shape in _SHAPES}
+        # An image_size that the configuration class does not have says nothing; published files of SegFormer have one.
+        known = CONFIG_MAPPING[model_type]()
+        left = any(name in config for name in SIZE_NAMES) and not any(hasattr(known, name) for name in SIZE_NAMES)
+        if size and not left and len(made) == 1 and list(*made) != size:
+            arguments |= _scaled(processor, *made, size)
+        return cls(**arguments)
+    except Exception:  # whatever a processor raises that needs to be told something
+        return None
+
+
+def _scaled(processor: Any, made: tuple[int, int], size: list[int]) -> dict[str, Any]:
+    """Return the sizes of an image processor that makes pictures of `made`, changed to make them of `size`."""
+    factors = {"height": size[0] / made[0], "width": size[1] / made[1]}
+    larger = max(factors.values())
+    return {
+        name: {side: round(pixels * factors.get(side, larger)) for side, pixels in found.items()}
+        for name in ("size", "crop_size")
+        if (found := _size(getattr(processor, name, None), True))
+    }
 
 
 def _facts(raw: dict[str, Any], processor: Any) -> dict[str, Any]:
@@ -325,7 +373,7 @@ def _closest(
 
     shift = numpy.array(mean, dtype="float32")[:, None, None]
     scale = numpy.array(std, dtype="float32")[:, None, None]
-    pictures = [_noise(height, width, channels) for height, width in ((233, 331), (307, 180))]
+    pictures = [_noise(*shape, channels) for shape in _SHAPES]
     truths = [_run(processor, picture) for picture in pictures]
     if len({truth.shape for truth in truths}) == 1:  # whatever it does, it makes pictures of one size
         recipes = [*recipes, Recipe(_exact(*truths[0].shape[1:]), None, recipes[0].interpolation, _DOWN)]

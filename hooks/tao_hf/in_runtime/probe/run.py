@@ -73,6 +73,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     _say("reading the configuration")
     source = from_hub(model, revision, folder, task.check_tag) if kind == "hub" else from_directory(Path(model))
     facts.check_bounds(source.config)
+    facts.check_usable(source.config)
     source = timm_models.adapted(source)
     config = source.config
     configured = source.size or facts.image_size(config)
@@ -97,6 +98,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     if about and about["network"] == "backbone" and width is None:
         raise ProbeError("rejected_task", f"{cls.__name__} has no classifier whose size follows the number of classes.")
     channels = anatomy.input_channels(network) or facts.channels(config) or 3
+    facts.check_channels(channels)
 
     _say("measuring the preprocessing")
     exact = about is not None and about["resize"] == "exact"
@@ -106,6 +108,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     if wraps_timm:
         timm_models.check_size(anatomy.accepts(network, size, channels), size)
     checkpoint = _checkpoint(source, cls, built, network)
+    _check_shapes(checkpoint["mismatched"], source, network, head, classes)
 
     _say("checking the ONNX export")
     patch = timm_models.patch_size(network) if wraps_timm else facts.patch_size(built)
@@ -182,6 +185,31 @@ def _checkpoint(source: Source, cls: Any, built: Any, network: Any) -> dict[str,
     if source.tensors:
         entry.update(anatomy.compare_checkpoint(cls, built, network, source.tensors))
     return entry
+
+
+def _check_shapes(mismatched: list[str], source: Source, network: Any, head: dict[str, Any], classes: int) -> None:
+    """Refuse a checkpoint with tensors of other shapes than config.json asks for: no loader takes it.
+
+    Raises:
+        ProbeError: bad_labels where it is the head's, else bad_checkpoint.
+    """
+    if not mismatched:
+        return
+    of_the_head = [name for name in mismatched if name in head["parameters"]]
+    name = next((name for name in (of_the_head or mismatched) if name in source.tensors), mismatched[0])
+    shape = f", of shape {source.tensors[name]['shape']}," if name in source.tensors else ""
+    if of_the_head:
+        raise ProbeError(
+            "bad_labels",
+            f"config.json names {classes} classes, and {name}{shape} in the checkpoint is the head of another number; "
+            "correct id2label in config.json or save the model again.",
+        )
+    wanted = {key: list(value.shape) for key, value in network.state_dict().items()}.get(name)
+    raise ProbeError(
+        "bad_checkpoint",
+        f"{len(mismatched)} tensors of the checkpoint do not fit config.json: {name}{shape} must be "
+        f"{wanted or 'of another shape'}; take the config.json that belongs to the checkpoint.",
+    )
 
 
 def _tensors(source: Source, head: dict[str, list[str]]) -> list[dict[str, Any]]:

@@ -81,7 +81,7 @@ def check_tag(tag: str | None) -> None:
 def find(tag: str | None, config: dict[str, Any]) -> tuple[str, Any]:
     """Return the task that a model is for, and the transformers class that builds it; never one from remote code.
 
-    One tag may mean several tasks: the first of this template's that does not refuse the class is the model's.
+    One tag may mean several tasks: the first of this template's that does not refuse the model is the model's.
 
     Args:
         tag: the pipeline tag; None where there is none, and `architectures` tells the task.
@@ -96,7 +96,7 @@ def find(tag: str | None, config: dict[str, Any]) -> tuple[str, Any]:
     for kind in candidates:
         cls = _class(kind, config)
         outputs = task_code.load(kind.name, "outputs")
-        why = outputs.refuse(cls) if outputs and cls else None
+        why = outputs.refuse(cls, config) if outputs and cls else None
         if cls and not why and (outputs or not refusal):  # a task that is only known by name hides no reason
             return kind.name, cls
         refusal = refusal or why

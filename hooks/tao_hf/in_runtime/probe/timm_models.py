@@ -22,7 +22,7 @@ _CLASS = "TimmWrapperForImageClassification"
 _PREFIX = "timm_model."
 _MAX_CLASSES = 1_000_000
 _NAME = re.compile(r"\w{1,100}(\.[\w-]{1,100})?", re.ASCII)
-_KEPT = ("do_pooling", "initializer_range")
+_KEPT = ("do_pooling", "initializer_range", "problem_type")
 # Arguments that say where weights come from, or that make something else than a classifier.
 _NOT_OF_THE_MODEL = re.compile(r"pretrained\w*|checkpoint_path|cache_dir|features_only|pruned|device|dtype|model_name")
 _COUNTS = re.compile(r"depth|layers|blocks|repeat")

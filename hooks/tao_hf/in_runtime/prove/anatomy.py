@@ -58,8 +58,8 @@ def head_modules(build: Callable[[int], Any], count: int) -> dict[str, Any] | No
         none, or they are of another kind.
     """
     one, other = build(count), build(count + 1)
-    shapes = {name: value.shape for name, value in other.state_dict().items()}
-    changed = [name for name, value in one.state_dict().items() if shapes.get(name) != value.shape]
+    shapes = {name: value.shape for name, value in other.named_parameters()}
+    changed = [name for name, value in one.named_parameters() if shapes.get(name) != value.shape]
     paths = list(dict.fromkeys(name.rpartition(".")[0] for name in changed))
     modules = [one.get_submodule(path) for path in paths]
     for kind, width in (("Linear", "in_features"), ("Conv2d", "in_channels")):

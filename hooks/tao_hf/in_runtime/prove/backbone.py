@@ -12,6 +12,7 @@ import torch
 from tao_hf.in_runtime.probe.common import first_line
 from tao_hf.in_runtime.probe.onnx_check import enliven, shortened, try_exporters
 from tao_hf.in_runtime.prove import anatomy
+from tao_hf.in_runtime.prove.gradients import leaves_out
 from tao_hf.in_runtime.prove.rendered import Files, evaluated, start
 from tao_hf.in_runtime.prove.subject import CLASSES, Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import BATCH, TOLERANCE, FellThrough
@@ -53,6 +54,7 @@ def prove_strategy(
             differences[tuple(subject.other_size)] = math.inf
     held = [list(size) for size, difference in differences.items() if difference <= TOLERANCE]
     measured |= _measured(files, native, subject, strategy)
+    measured["unused_parameters"] = leaves_out(native, [native(subject.images(subject.size))])
     if strategy != "hf":
         variants = evaluated(strategy, measured)["variants"]
         measured["variants"] = _variants(files, variants, measured, subject.size)

@@ -17,6 +17,8 @@ from tao_hf.rendering.python_source import CALL, NAME, TUPLE
 
 _BACKBONE = "tao-pytorch/nvidia_tao_pytorch/cv/backbone_v2/hf_{{model_name}}.py"
 _CONVERTER = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/hf_checkpoint_converter.py"
+_TENSOR_NAMES = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/model/tensor_names.py"
+PROOF = "proof"  # the name of the model that is rendered
 _PLACEHOLDER = {"modules": ["head"], "kind": "Linear", "width": 0}
 
 
@@ -89,6 +91,8 @@ class Files:
         kind = f"proof_{Files._count}"
         names = {**names_of(findings), "backbone": network.backbone(strategy, measured), "backbone_type": kind}
         stack = layers.layers_of(TEMPLATE, "backbone", strategy, task_folder(findings["task_type"]))
+        if strategy == "hf":
+            import_tensor_names(stack, names)
         backbone = imported(kind, render(stack, _BACKBONE, names))
         converter = imported(f"{kind}_converter", render(stack, _CONVERTER, names))
         self.convert_state = converter.convert_state
@@ -130,6 +134,7 @@ def names_of(findings: dict[str, Any]) -> dict[str, Any]:
     """Return what templates of a network see of a model, under the name Proof."""
     return {
         "findings": findings,
+        "model_name": PROOF,
         "class_name": "Proof",
         "num_labels": findings["num_labels"],
         "channels": findings["channels"],
@@ -139,6 +144,17 @@ def names_of(findings: dict[str, Any]) -> dict[str, Any]:
         "hf_config": configuration_fields(findings["config"]),
         "bgr": findings["preprocess"].get("channel_order") == "BGR",
     }
+
+
+def import_tensor_names(stack: tuple[str, ...], names: dict[str, Any]) -> None:
+    """Import what a network that holds the Hugging Face model imports from beside it.
+
+    Args:
+        stack: the model's layers; see `tao_hf.rendering.layers`.
+        names: what templates see.
+    """
+    path = _TENSOR_NAMES.replace("{{model_name}}", PROOF).removeprefix("tao-pytorch/").removesuffix(".py")
+    imported(path.replace("/", "."), render(stack, _TENSOR_NAMES, names))
 
 
 def render(stack: tuple[str, ...], path: str, names: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import math
 from typing import Any
@@ -14,10 +15,11 @@ from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime import task_code
 from tao_hf.in_runtime.probe.common import first_line, set_classes
 from tao_hf.in_runtime.probe.onnx_check import enliven
-from tao_hf.in_runtime.prove.verdict import BATCH, FellThrough
+from tao_hf.in_runtime.prove.verdict import BATCH, TOLERANCE, FellThrough
 from tao_hf.rendering import tasks
 
 CLASSES = 7  # of a network that is proven with random weights
+_TRIES = 3  # of giving weights an effect
 
 
 class Subject:
@@ -32,7 +34,7 @@ class Subject:
         size: its own [height, width] in pixels.
         other_size: another one that it takes, or None.
         interpolates: it must be told to interpolate its position embeddings.
-        has_own_weights: the weights are those of the model's checkpoint.
+        has_own_weights: the weights are those of the model's checkpoint, and with them its outputs follow the images.
     """
 
     def __init__(self, findings: dict[str, Any], weights: str | None = None) -> None:
@@ -66,9 +68,9 @@ class Subject:
         self.interpolates = "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
         self._outputs: dict[tuple[int, ...], tuple[Any, ...]] = {}
         try:
+            self.has_own_weights = self.has_own_weights and self._follows_images()
             if not self.has_own_weights:
-                with torch.no_grad():
-                    enliven(_Runner(self), self.images(self.size))
+                self._enliven()
             self.outputs(self.size)
         except Exception as error:
             raise FellThrough(
@@ -99,6 +101,23 @@ class Subject:
     def logits(self, size: list[int]) -> Any:
         """Return the first of the task's tensors for the images of a size."""
         return self.outputs(size)[0]
+
+    def _enliven(self) -> None:
+        """Give the weights an effect, again where once is not enough; an untrained checkpoint needs it too."""
+        for _ in range(_TRIES):
+            self._outputs.clear()
+            with torch.no_grad():
+                enliven(_Runner(self), self.images(self.size))
+            if self._follows_images():
+                break
+
+    def _follows_images(self) -> bool:
+        """Tell whether each of the task's tensors differs between two images: a proof on others shows nothing."""
+        return all(
+            bool((one - other).abs().max() > TOLERANCE * tensor.abs().max())
+            for tensor in self.outputs(self.size)
+            for one, other in [tensor[:2]]
+        )
 
     def _fresh(self) -> Any:
         """Return the model as it was before it ran: some architectures adapt to the first size that they see."""
@@ -136,7 +155,8 @@ def _Runner(subject: Subject) -> Any:  # noqa: N802 - a module around the model,
 def _config(findings: dict[str, Any], classes: int | None) -> Any:
     from transformers import AutoConfig
 
-    fields = {key: value for key, value in findings["config"].items() if key != "model_type"}
+    # A copy, because transformers 4 takes the nested configurations apart.
+    fields = copy.deepcopy({key: value for key, value in findings["config"].items() if key != "model_type"})
     config = AutoConfig.for_model(findings["model_type"], **fields)
     if findings["num_labels"]:  # else the task has no classes
         config.num_labels = findings["num_labels"]

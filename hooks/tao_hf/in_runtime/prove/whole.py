@@ -11,7 +11,8 @@ import torch
 from tao_hf.base.paths import TEMPLATE, task_folder
 from tao_hf.in_runtime.probe.common import class_lists, first_line
 from tao_hf.in_runtime.probe.onnx_check import as_arrays
-from tao_hf.in_runtime.prove.rendered import imported, names_of, render
+from tao_hf.in_runtime.prove.gradients import leaves_out
+from tao_hf.in_runtime.prove.rendered import import_tensor_names, imported, names_of, render
 from tao_hf.in_runtime.prove.subject import Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import TOLERANCE, FellThrough
 from tao_hf.rendering import layers
@@ -43,8 +44,10 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
         # A copy, because training steps change a model.
         **subject.task_outputs.measure(copy.deepcopy(model), subject.images(subject.size)),
     }
+    measured["unused_parameters"] = _leaves_out(subject, measured)
     names = {**names_of(subject.findings), "measured": measured, "task": subject.about}
     stack = layers.layers_of(TEMPLATE, "whole", "hf", task_folder(subject.findings["task_type"]))
+    import_tensor_names(stack, names)
     network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
     differences = {}
     for size in filter(None, (subject.size, subject.other_size)):
@@ -76,6 +79,12 @@ def _is_frozen(subject: Subject, path: str) -> bool:
     with Uninitialized():
         fresh = type(subject.model)(subject.config)
     return not any(parameter.requires_grad for parameter in fresh.get_submodule(path).parameters())
+
+
+def _leaves_out(subject: Subject, measured: dict[str, Any]) -> bool:
+    """Tell whether some way to train the model leaves out parameters; the network trains those that were frozen too."""
+    model = copy.deepcopy(subject.model).train().requires_grad_(True)
+    return leaves_out(model, subject.task_outputs.losses(model, subject.images(subject.size), measured))
 
 
 def _can_checkpoint(model: Any) -> bool:

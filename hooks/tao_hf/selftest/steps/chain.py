@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable
 
-from tao_hf.selftest.steps.inputs import count_images
+from tao_hf.selftest.steps.inputs import count_images, images_folder
 from tao_hf.selftest.steps.job import Command, Job, Step, StepError, clear, needs_file
 from tao_hf.selftest.steps.specs import spec
 
@@ -45,7 +45,7 @@ def predictions_gate(folder: str) -> Callable[[Job], str]:
         path = needs_file(job.results / folder / "result.csv", "the prediction table")
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row["img_name"] for row in csv.DictReader(file) if row.get("img_name")]
-        count = count_images(job.dataset / "test")
+        count = count_images(images_folder(job.dataset, "test"))
         repeats = job.info["rows_per_image"] == "one" and len(rows) != count
         if repeats or len(set(rows)) != count:
             raise StepError(
@@ -71,7 +71,7 @@ def _metrics_gate(folder: str, side: str) -> Callable[[Job], str]:
         scores = {key: value for key, value in numbers.items() if key != "num_images"}
         if not scores or not all(map(math.isfinite, numbers.values())):
             raise StepError("results.json holds no metric, or one that is not finite")
-        count = count_images(job.dataset / "test")
+        count = count_images(images_folder(job.dataset, "test"))
         if numbers.get("num_images", count) != count:
             raise StepError(f"results.json counts {numbers['num_images']} images, the test split holds {count}")
         other = job.figures.get("native")

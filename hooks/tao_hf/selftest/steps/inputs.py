@@ -42,17 +42,29 @@ def check_data(data: Path, files: Sequence[str], has_classes: bool) -> list[str]
     """
     names = _class_names(data) if has_classes else []
     for split in ("train", "val", "test"):
-        if not (data / split).is_dir():
+        if not images_folder(data, split).is_dir():
             raise UserError(f"{data} has no folder {split}/ (with images)")
     for name in files:
-        if not (data / name).exists():
+        if not any((data / place).exists() for place in (name, *_places(name))):
             raise UserError(f"{data} has no {name}, which is part of a dataset for this task (see README.md)")
     return names
 
 
+def images_folder(data: Path, split: str) -> Path:
+    """Return the folder of a split's images: where generated models look for it, as TAO's reference models have it."""
+    places = [data / split, data / "images" / split, data / f"images_{split}"]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
+def _places(name: str) -> list[str]:
+    """Return where TAO's datasets have a file, such as train/annotations.json for annotations/train.json."""
+    path = Path(name)
+    return [f"{path.stem}/annotations.json"] if path.suffix == ".json" else []
+
+
 def _class_names(data: Path) -> list[str]:
     try:
-        text = (data / "classes.txt").read_text(encoding="utf-8")
+        text = (data / "classes.txt").read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise UserError(f"{data} has no readable classes.txt (one class name per line)") from None
     names = [line for line in text.splitlines() if line.strip()]
@@ -62,5 +74,9 @@ def _class_names(data: Path) -> list[str]:
 
 
 def count_images(folder: Path) -> int:
-    """Return how many image files lie below `folder`."""
-    return sum(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*"))
+    """Return how many image files lie below `folder`, as generated models count them: without hidden ones."""
+    return sum(
+        path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for path in folder.rglob("*")
+    )

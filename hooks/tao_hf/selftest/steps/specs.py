@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from tao_hf.selftest.steps.inputs import check_data, count_images
+from tao_hf.selftest.steps.inputs import check_data, count_images, images_folder
 from tao_hf.selftest.steps.job import Command, Job, Step, StepError, clear, needs_file
 
 SPECS = ("experiment_spec", "gen_trt_engine", "inference", "evaluate", "gen_trt_engine_fp16", "inference_fp16")
@@ -57,6 +57,7 @@ def _values(job: Job, classes: int) -> dict[str, dict[str, object]]:
     }
     for task in ("train", "evaluate", "inference"):
         native |= {f"{task}.num_gpus": 1, f"{task}.gpu_ids": [0], f"{task}.results_dir": job.result(task)}
+    native |= {f"{task}.on_cpu": not job.runtime.gpu for task in ("train", "evaluate", "inference", "export")}
     checkpoint = job.result("train", f"{job.model}_model_latest.pth")
     native |= {f"{task}.checkpoint": checkpoint for task in ("evaluate", "inference", "export")}
     values = {"experiment_spec": native}
@@ -102,9 +103,9 @@ def _prepare(job: Job) -> list[Command]:
 def _prepare_gate(job: Job) -> str:
     for name in SPECS:
         needs_file(job.results / "specs" / f"{name}.yaml", "the run's spec file")
-    count = count_images(job.dataset / "test")
+    count = count_images(images_folder(job.dataset, "test"))
     if not count:
-        raise StepError(f"no images under {job.dataset / 'test'}")
+        raise StepError(f"no images under {images_folder(job.dataset, 'test')}")
     kind = "your dataset" if job.data else "a synthetic dataset"
     return f"{kind}, {count} test images"
 

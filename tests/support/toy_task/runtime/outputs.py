@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
@@ -10,7 +11,7 @@ LABEL_GAPS = False
 DYNAMIC_SIZE = False
 
 
-def refuse(cls: Any) -> str | None:
+def refuse(cls: Any, config: dict[str, Any]) -> str | None:
     """Say why a class is none: every class of the mapping is one."""
     return None
 
@@ -28,3 +29,8 @@ def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, 
 def measure(model: Any, images: Any) -> dict[str, Any]:
     """Return what the templates need to know: nothing more."""
     return {}
+
+
+def losses(model: Any, images: Any, measured: dict[str, Any]) -> Iterator[Any]:
+    """Return the depths, which our loss is computed from."""
+    yield run(model, images)[0]

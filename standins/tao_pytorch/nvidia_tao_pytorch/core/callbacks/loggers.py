@@ -60,7 +60,7 @@ class TAOStatusLogger(Callback):
 
     def on_train_epoch_end(self, trainer, pl_module):
         """Write how far training is, how long epochs and steps take, and how long it will last."""
-        seconds = time.time() - self._epoch_start_time
+        seconds = time.time() - (self._epoch_start_time or time.time())  # an epoch can resume after its last batch
         steps = trainer.max_steps if trainer.max_steps > 0 else trainer.max_epochs * trainer.num_training_batches
         last_epoch = trainer.max_epochs - 1
         data = {
