@@ -221,14 +221,14 @@ def test_one_of_them_becomes_a_tao_model(
     becomes_a_tao_model(table, name, runtime_python, real_clone, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("table", "name"),
-    [
-        ("classifiers", *todays(("vit", "textnet", "beit"), 1)),
-        ("detectors", *todays(("rt_detr", "d_fine", "rt_detr_v2"), 1)),
-        ("segmenters", *todays(("segformer", "beit", "upernet_swin"), 1)),
-    ],
-)
+def in_the_versions_of_the_tao_image() -> list[Any]:
+    """Return table and name of models: each task and network kind in `make test`, each strategy in `make test-all`."""
+    first = [("classifiers", "vit"), ("detectors", "rt_detr"), ("segmenters", "segformer")]
+    others = [("classifiers", "beit"), ("classifiers", "textnet"), ("detectors", "d_fine"), ("segmenters", "beit")]
+    return [*first, *(pytest.param(table, name, marks=pytest.mark.exhaustive) for table, name in others)]
+
+
+@pytest.mark.parametrize(("table", "name"), in_the_versions_of_the_tao_image())
 def test_one_of_each_task_in_the_versions_of_the_tao_image(
     table: str, name: str, real_clone: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
