@@ -116,8 +116,8 @@ MUTATIONS = {
         "checkpoint_name",
         replace(
             SPEC,
-            f"gpu_id: 0\n  checkpoint: ${{results_dir}}/train/{MODEL}_model_",
-            f"checkpoint: ${{results_dir}}/train/{MODEL}_",
+            f"gpu_id: 0\n  on_cpu: false\n  checkpoint: ${{results_dir}}/train/{MODEL}_model_",
+            f"gpu_id: 0\n  on_cpu: false\n  checkpoint: ${{results_dir}}/train/{MODEL}_",
         ),
         "export.checkpoint",
     ),
@@ -274,7 +274,7 @@ MUTATIONS = {
     ),
     "sorted class list": (
         "classes_file",
-        replace(f"{DEPLOY}/utils/labels.py", "for line in f if", "for line in sorted(f) if"),
+        replace(f"{DEPLOY}/utils/labels.py", "map(clean_name, f)", "map(clean_name, sorted(f))"),
         "labels.py:",
     ),
     "init of the scripts": ("init_files", delete(f"{DEPLOY}/scripts/__init__.py"), f"{DEPLOY}/scripts/__init__.py"),
