@@ -260,7 +260,8 @@ TINY = {
         "PPLCNetImageProcessor",
         {"resize_short": 72, "crop_size": {"height": 64, "width": 64}},
     ),
-    "pvt": Tiny("pvt", PYRAMID, "PvtImageProcessor", square(64)),
+    # By default its head is for 1000 classes, whatever id2label names.
+    "pvt": Tiny("pvt", {**PYRAMID, "num_labels": len(LABELS)}, "PvtImageProcessor", square(64)),
     "pvt_v2": Tiny("pvt_v2", PYRAMID, "PvtImageProcessor", square(64)),
     "regnet": Tiny(
         "regnet",

@@ -97,11 +97,7 @@ def classes_of(config: dict[str, Any]) -> int | None:
 
 
 def check_usable(config: dict[str, Any]) -> None:
-    """Refuse a configuration whose weights cannot be trained, or that counts its classes twice and differently.
-
-    Raises:
-        ProbeError: bad_config or bad_labels.
-    """
+    """Raise ProbeError (bad_config) for a configuration whose weights can be neither converted nor trained."""
     quantized = [settings for settings in values(config, _QUANTIZED) if settings]
     if quantized:
         method = quantized[0].get("quant_method") if isinstance(quantized[0], dict) else None
@@ -109,12 +105,6 @@ def check_usable(config: dict[str, Any]) -> None:
             "bad_config",
             f"The weights are quantized ({clean(method or 'method unnamed', 60)}; quantization_config in config.json) "
             "and can be neither converted nor trained; take the model that they were made from.",
-        )
-    table, count = config.get("id2label"), config.get("num_labels")
-    if isinstance(table, dict) and _whole(count) and count != len(table):
-        raise ProbeError(
-            "bad_labels",
-            f"config.json says num_labels {count} and names {len(table)} classes in id2label; correct the wrong one.",
         )
 
 
