@@ -121,7 +121,7 @@ def test_strangers_text_stays_text(tmp_path: Path) -> None:
                 constants = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
                 held = constants.count(HOSTILE)
                 assert "system" not in "".join(str(value) for value in constants if value != HOSTILE), path
-                assert held == (2 if path.name == "default_config.py" else 0), path
+                assert held == (2 if path.name == "default_config.py" and repo == "tao-core" else 0), path
                 assert not any(isinstance(node, ast.Call) and ast.unparse(node.func) == "__import__"
                                for node in ast.walk(ast.parse(text)))
     for spec in load_specs(tmp_path).values():

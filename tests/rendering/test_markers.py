@@ -24,7 +24,7 @@ SETTINGS = {
 def reduce_to_markers(file: Path) -> set[str]:
     """Leave nothing of a test but its markers, and of ``conftest.py`` what declares them; return those used."""
     text = file.read_text(encoding="utf-8")
-    used = set(re.findall(r"pytest\.mark\.(\w+)", text)) - {"parametrize"}
+    used = set(re.findall(r"pytest\.mark\.(\w+)", text)) - {"parametrize", "usefixtures"}  # which are pytest's own
     if file.name == "conftest.py":
         names = {"MARKERS", "pytest_configure"}
         kept = [node for node in ast.parse(text).body if names & {getattr(node, "name", ""), *assigned(node)}]

@@ -140,5 +140,5 @@ def _templates(root: Path, texts: set[str]) -> set[Path]:
 
 def _layers(root: Path) -> list[str]:
     """Return all layers that a model may have."""
-    patterns = ("template", "networks/*", "networks/*/strategies/*", "tasks/*")
+    patterns = ("template", "networks/strategies/*", "networks/*", "networks/*/strategies/*", "tasks/*")
     return [path.relative_to(root).as_posix() for pattern in patterns for path in root.glob(pattern)]

@@ -1,7 +1,8 @@
 """The files of a model: which template each comes from. The path in the repositories is the path in the source.
 
-A layer is a folder of templates: what every model gets, what its network adds, what the way to its backbone adds, what
-its task adds. A later layer's template takes the place of an earlier one's of the same path, and may extend it.
+A layer is a folder of templates: what every model gets, what its strategy adds to any network, what its network adds,
+what the strategy adds to that network, what its task adds. A later layer's template takes the place of an earlier one's
+of the same path, and may extend it.
 
 Copier asks for the names that templates use with every text that it renders: the folders are read once.
 """
@@ -43,10 +44,16 @@ def layers_of(root: Path, network: str, strategy: str, task: str) -> tuple[str, 
     Args:
         root: Folder of the template.
         network: Folder of `networks/`.
-        strategy: The way to the network; not every network has a layer for it.
+        strategy: The way to the network; not every strategy has a layer, for any network or for one.
         task: Folder of `tasks/`.
     """
-    layers = ("template", f"networks/{network}", f"networks/{network}/strategies/{strategy}", f"tasks/{task}")
+    layers = (
+        "template",
+        f"networks/strategies/{strategy}",
+        f"networks/{network}",
+        f"networks/{network}/strategies/{strategy}",
+        f"tasks/{task}",
+    )
     return tuple(layer for layer in layers if (root / layer).is_dir())
 
 
