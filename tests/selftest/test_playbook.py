@@ -88,6 +88,7 @@ class Bench:
             "train.checkpoint_interval": 1,
             "train.optim.warmup_epochs": 0,
             **{f"{task}.checkpoint": checkpoint for task in ("evaluate", "inference", "export")},
+            **{f"{task}.on_cpu": True for task in ("train", "evaluate", "inference", "export")},
         }
         given = [f"{key}={value}" for key, value in settings.items()]
         script = self.workdir / CV / "scripts" / f"{name}.py"
