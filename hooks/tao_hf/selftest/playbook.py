@@ -200,7 +200,8 @@ CODE = (
         (
             r"Error\(s\) in loading state_dict for",
             r"(Missing|Unexpected) key\(s\) in state_dict",
-            r"No tensor of \S+ fits this model",
+            r"is not a checkpoint of this model; ",
+            r"No tensor of \S+ has the shape that this model wants",
             r"ValueError: .* lacks tensors of the \S+ architecture",
             r"Weights only load failed",
         ),
@@ -264,7 +265,7 @@ CODE = (
             r"^\s+nan(\s|$)",
             r"Encountered `nan` values",
             r"Input (\w+ )?contains NaN",
-            r"a metric, or one that is not finite",
+            r"no metric, or one that is not finite",
             r"\binference/result\.csv:\d+ holds a number that is not finite",
         ),
         "The training diverged: the learning rate is too high, or the images are normalized with the wrong numbers.",
