@@ -266,13 +266,15 @@ def test_pixels_are_those_of_training_and_of_hugging_face(
         dataset = OmegaConf.structured(ExperimentConfig()).dataset
         augmentation, (height, width) = dataset.augmentation, dataset.img_size
         resample = Image.Resampling[augmentation.resize.interpolation.upper()]
-        train = runpy.run_path({str(training)!r})["build_eval_transform"](augmentation, dataset.img_size)
+        training = runpy.run_path({str(training)!r})
+        transform = training["build_eval_transform"](augmentation, dataset.img_size)
+        normalize = training["build_normalization"](augmentation)
         random = np.random.default_rng(0)
         for size in [(width, height), (61, 40), (40, 61), (33, 18), (9, 50), (width + 1, height + 2)]:
             pixels = random.integers(0, 256, size=(size[1], size[0], 3), dtype=np.uint8)
             image = Image.fromarray(pixels).convert(IMAGE_MODE)
             deployed = preprocess(image, height, width, augmentation)
-            np.testing.assert_array_equal(deployed, train(image).numpy(), err_msg=str(size))
+            np.testing.assert_array_equal(deployed, normalize(transform(image)).numpy(), err_msg=str(size))
 
             array = np.array(image).reshape(size[1], size[0], -1)
             if augmentation.resize.mode == "exact":
