@@ -268,7 +268,7 @@ def test_pixels_are_those_of_training_and_of_hugging_face(
         resample = Image.Resampling[augmentation.resize.interpolation.upper()]
         training = runpy.run_path({str(training)!r})
         transform = training["build_eval_transform"](augmentation, dataset.img_size)
-        normalize = training["build_normalization"](augmentation)
+        normalize = training["Normalization"](augmentation.mean, augmentation.std)
         random = np.random.default_rng(0)
         for size in [(width, height), (61, 40), (40, 61), (33, 18), (9, 50), (width + 1, height + 2)]:
             pixels = random.integers(0, 256, size=(size[1], size[0], 3), dtype=np.uint8)

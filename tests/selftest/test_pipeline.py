@@ -95,7 +95,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 from nvidia_tao_core.config.{model}.default_config import ExperimentConfig
-from nvidia_tao_pytorch.cv.{model}.dataloader.augmentation import build_eval_transform, build_normalization
+from nvidia_tao_pytorch.cv.{model}.dataloader.augmentation import Normalization, build_eval_transform
 from nvidia_tao_pytorch.cv.{model}.model.{model} import build_model
 
 hf_model, pretrained, spec_file = sys.argv[1:]
@@ -105,7 +105,7 @@ mine = build_model(spec).eval()
 theirs = AutoModelForImageClassification.from_pretrained(hf_model).eval()
 processor = AutoImageProcessor.from_pretrained(hf_model, use_fast=False)
 transform = build_eval_transform(spec.dataset.augmentation, spec.dataset.img_size)
-normalize = build_normalization(spec.dataset.augmentation)
+normalize = Normalization(spec.dataset.augmentation.mean, spec.dataset.augmentation.std)
 random = np.random.default_rng(0)
 images = [Image.fromarray(random.integers(0, 256, (h, w, 3), dtype=np.uint8)) for h, w in ((32, 32), (70, 41))]
 with torch.no_grad():
