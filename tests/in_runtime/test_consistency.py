@@ -144,8 +144,12 @@ MUTATIONS = {
     ),
     "numbers in the code": (
         "normalization",
-        replace(f"{PYTORCH}/dataloader/augmentation.py", "mean=list(config.mean)", "mean=[0.485, 0.456, 0.406]"),
-        "augmentation.py:",
+        replace(
+            f"{PYTORCH}/dataloader/pl_{MODEL}_data_module.py",
+            "Normalization(augmentation.mean,",
+            "Normalization([0.485, 0.456, 0.406],",
+        ),
+        "data_module.py:",
     ),
     "interpolation": (
         "preprocessing",

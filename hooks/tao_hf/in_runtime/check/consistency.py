@@ -162,7 +162,7 @@ def _builder_normalization(tree: Tree) -> Iterator[str]:
 def _fixed_normalization(tree: Tree) -> Iterator[str]:
     """Check that no transform or loader carries its own numbers."""
     for module in [*tree.modules(tree.pytorch), *tree.modules(tree.deploy)]:
-        for call in module.calls("Normalize", "normalize", "ClassificationLoader"):
+        for call in module.calls("Normalization", "Normalize", "normalize", "ClassificationLoader"):
             for argument in [*call.args, *(item.value for item in call.keywords if item.arg in NORMALIZE_ARGUMENTS)]:
                 value = module.value(argument)
                 if isinstance(value, (list, tuple)) and value and all(isinstance(item, (int, float)) for item in value):
