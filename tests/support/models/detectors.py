@@ -161,6 +161,17 @@ TINY = {
         "DeformableDetrImageProcessor",
         edges(96, 128),
     ),
+    "deta": Tiny(  # not in transformers 5; it wants at least a thousand proposals
+        "deta",
+        {
+            **DETR,
+            "num_feature_levels": 4,
+            "two_stage_num_proposals": 20,
+            **backbone("resnet", RESNET, 2, 3, 4),
+        },
+        "DetaImageProcessor",
+        edges(256, 384),
+    ),
     "deimv2": Tiny("deimv2", HYBRID_HGNET, "RTDetrImageProcessor", square(SIDE)),
     "detr": Scaled(
         "detr",
