@@ -8,8 +8,8 @@ is docs/coverage/TASK-tao-7.0.1.md, and no architecture may fail, because how ma
 A tiny random model of each (tests/support/models) goes through `copier copy` with all answers left to the template, in
 a working directory of its own; then the generated tests run: they train, convert, export to ONNX and compare with ONNX
 Runtime. What came of it is written into docs/coverage/TASK.md, for one task or for all of them. The status is 1 when an
-architecture makes the template crash, or when fewer than the task's goal pass or are refused by the inspection for
-what they are. A task's models and its goal are named in its task.yml, under tiny_models.
+architecture makes the template crash, or when fewer than the task's goal pass or are refused for what they are: by the
+inspection, or because no exporter takes them. A task's models and its goal are named in its task.yml, tiny_models.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
         last = next((line for line in reversed(output.splitlines()) if line.strip()), "nothing was printed")
         if "Traceback (most recent call last)" in output:
             return {"outcome": CRASHED, "reason": last}
-        return {"outcome": REFUSED if "✗ inspecting" in output else FAILED, "reason": last}
+        refused = "✗ inspecting" in output or "it cannot be exported to ONNX" in last
+        return {"outcome": REFUSED if refused else FAILED, "reason": last}
     steps = json.loads(report.read_text(encoding="utf-8"))["steps"]
     recorded = yaml.safe_load(answers.read_text(encoding="utf-8"))
     proofs, findings = recorded["proofs"], recorded["findings"]

@@ -64,6 +64,17 @@ LIGHT_CONVOLUTIONS = [  # kernel, channels in, channels out, stride, squeeze and
     [[5, 40, 48, 2, True]],
 ]
 
+EFFICIENTFORMER = {  # transformers 4 alone has it, nat and van
+    "hidden_sizes": WIDTHS,
+    "depths": [1, 1, 1, 2],
+    "dim": 32,
+    "key_dim": 8,
+    "attention_ratio": 2,
+    "resolution": 2,
+    "num_attention_heads": 2,
+    "image_size": 64,
+}
+
 
 def square(height: int, width: int | None = None) -> dict[str, Any]:
     """Return the arguments of an image processor that resizes to exactly this many pixels."""
@@ -164,6 +175,14 @@ TINY = {
         "EfficientNetImageProcessor",
         square(64),
     ),
+    "efficientformer": Tiny("efficientformer", EFFICIENTFORMER, "EfficientFormerImageProcessor", cropped(72, 64)),
+    "efficientformer_with_teacher": Tiny(
+        "efficientformer",
+        {**EFFICIENTFORMER, "hidden_size": 32},
+        "EfficientFormerImageProcessor",
+        cropped(72, 64),
+        which=1,
+    ),
     "focalnet": Tiny(
         "focalnet", {"image_size": 64, "embed_dim": 16, "depths": DEPTHS}, "BitImageProcessor", cropped(72, 64)
     ),
@@ -230,6 +249,11 @@ TINY = {
         },
         "MobileViTImageProcessor",
         cropped(72, 64),
+    ),
+    "nat": Tiny(
+        "nat",
+        {"embed_dim": 8, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 2, 4], "kernel_size": 3},
+        processing=square(64),
     ),
     "perceiver_learned": Tiny(
         "perceiver",
@@ -319,6 +343,9 @@ TINY = {
         cropped(64, 64),
     ),
     "timm_wrapper": Tiny("timm_wrapper", {"architecture": "test_resnet"}, processing=square(64)),
+    "van": Tiny(
+        "van", {"hidden_sizes": WIDTHS, "depths": DEPTHS, "image_size": 64}, "ConvNextImageProcessor", edge(64)
+    ),
     "vit": Tiny("vit", PLAIN),
     "vit_msn": Tiny("vit_msn", PLAIN),
     # What is unusual about a model rather than about its architecture.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -17,6 +18,7 @@ KINDS = (
     "bad_image_size",
     "bad_labels",
 )
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _MAX_JSON_BYTES = 64 * 2**20
 
 
@@ -38,9 +40,9 @@ class ProbeError(Exception):
 
 
 def clean(text: object, limit: int = 200) -> str:
-    """Return `text` on one line without control, format (bidi) or surrogate characters, at most `limit` long."""
+    """Return `text` on one line without colors, control, bidi or surrogate characters, at most `limit` long."""
     kept = []
-    for char in str(text):
+    for char in _COLOR.sub("", str(text)):
         if char.isspace():
             kept.append(" ")
         elif unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn"):

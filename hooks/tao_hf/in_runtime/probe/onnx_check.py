@@ -119,7 +119,8 @@ def try_exporters(model: Any, example: Any, probe: Any, outputs: Any, names: Seq
                     "max_abs_diff": difference,
                 }
             except Exception as error:
-                result = not_checked(f"{exporter} (opset {opset}): {first_line(error)}")
+                reason = error.__cause__ or error  # torch.export says what happened in a second exception
+                result = not_checked(f"{exporter} (opset {opset}): {first_line(reason)}")
                 result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
                 gc.collect()
     return result
