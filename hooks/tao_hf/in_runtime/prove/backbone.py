@@ -86,7 +86,7 @@ def _difference(backbone: Any, state: dict[str, Any], kept: dict[str, str], subj
     try:
         backbone.load_state_dict({**{name: own[name] for name in kept if name in own}, **state}, strict=True)
         with torch.no_grad():
-            logits = backbone(subject.images(size))
+            logits = backbone.eval()(subject.images(size))
     except Exception as error:
         raise FellThrough(f"it does not run on {size[0]}x{size[1]} pixels: {first_line(error)}") from error
     expected = subject.logits(size)
@@ -210,6 +210,7 @@ def _exported(strategy: str, subject: Subject, registered: list[str] | None) -> 
             continue
     with torch.no_grad():
         enliven(twin, images)
+        twin.eval()
     found = try_exporters(twin, images[:1], images, subject.task_outputs, subject.about["onnx_outputs"])
     if not found["ok"]:
         raise FellThrough(f"it cannot be exported to ONNX: {found['error']}")
