@@ -224,7 +224,11 @@ def test_one_of_them_becomes_a_tao_model(
 def in_the_versions_of_the_tao_image() -> list[Any]:
     """Return table and name of models: each task and network kind in `make test`, each strategy in `make test-all`."""
     first = [("classifiers", "vit"), ("detectors", "rt_detr"), ("segmenters", "segformer")]
-    others = [("classifiers", "beit"), ("classifiers", "textnet"), ("detectors", "d_fine"), ("segmenters", "beit")]
+    others = [
+        *(("classifiers", name) for name in ("beit", "textnet", "pvt", "efficientformer", "van")),
+        ("detectors", "d_fine"),
+        ("segmenters", "beit"),
+    ]
     return [*first, *(pytest.param(table, name, marks=pytest.mark.exhaustive) for table, name in others)]
 
 
