@@ -142,7 +142,13 @@ class EMA(Callback):
 
     @staticmethod
     def _trained(pl_module):
-        return [(name, parameter) for name, parameter in pl_module.named_parameters() if parameter.requires_grad]
+        """Return the trained parameters by the names that checkpoints have, which a module may give them itself."""
+        trained = {id(parameter) for parameter in pl_module.parameters() if parameter.requires_grad}
+        found = {}
+        for name, value in pl_module.state_dict(keep_vars=True).items():
+            if id(value) in trained:
+                found.setdefault(id(value), (name, value))
+        return list(found.values())
 
 
 class EMAModelCheckpoint(ModelCheckpoint):
