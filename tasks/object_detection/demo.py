@@ -8,20 +8,22 @@ from pathlib import Path
 MODEL = "digits_rtdetr"
 DATA = "digits-coco"
 TRAINING = (
-    "train.num_epochs=40",
-    "train.checkpoint_interval=40",
+    "train.num_epochs=30",
+    "train.checkpoint_interval=30",
     "train.validation_interval=5",
     "train.optim.lr=0.001",
     "train.optim.lr_backbone=0.001",
     "train.optim.warmup_epochs=2",
     "train.clip_grad_norm=1.0",
+    # From random weights, classes are learnt late: with the usual 1.0 it is up to the seed whether before the end.
+    "model.loss.vfl_loss_coef=3.0",
     "dataset.batch_size=16",
     "dataset.augmentation.random_flip.enable=false",
     "dataset.augmentation.random_color.enable=false",
 )
 MINUTES = {"local": 10, "docker": 15}
 GOALS = (
-    ("native AP50", "≥ 0.30", lambda r: r["metrics"]["native"]["AP50"], lambda v: v >= 0.30),
+    ("native AP50", "≥ 0.60", lambda r: r["metrics"]["native"]["AP50"], lambda v: v >= 0.60),
     (
         "last training loss, part of the first",
         "≤ 0.5",

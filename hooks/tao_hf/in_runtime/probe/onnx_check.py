@@ -81,7 +81,7 @@ def check(
         try:
             with torch.no_grad():
                 enliven(model, probe)
-                model.eval()(probe)  # some architectures compute in eval() what follows from weights
+                model(probe)
             return try_exporters(model, example, probe, outputs, names)
         except Exception as error:
             problem = f"the model does not run on {size[0]}x{size[1]} pixels: {first_line(error)}"
@@ -137,7 +137,7 @@ def shortened(config: Any) -> Any:
 
 
 def enliven(model: Any, batch: Any) -> None:
-    """Give fresh weights an effect: without it zeros, layer scales and batch statistics hide most of the network."""
+    """Give fresh weights an effect, and set eval(): zeros, layer scales and batch statistics hide most of a network."""
     import torch
 
     for name, parameter in model.named_parameters():
@@ -158,7 +158,7 @@ def enliven(model: Any, batch: Any) -> None:
         model(batch)
     for norm in norms:
         norm.running_var.clamp_(min=_LEAST_VARIANCE)  # two alike pictures must not make it amplify rounding
-        norm.eval()
+    model.eval()  # after all changes: some architectures compute there what follows from weights
 
 
 def _shorten(holder: Any) -> None:

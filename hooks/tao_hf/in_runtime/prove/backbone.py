@@ -210,7 +210,6 @@ def _exported(strategy: str, subject: Subject, registered: list[str] | None) -> 
             continue
     with torch.no_grad():
         enliven(twin, images)
-        twin.eval()
     found = try_exporters(twin, images[:1], images, subject.task_outputs, subject.about["onnx_outputs"])
     if not found["ok"]:
         raise FellThrough(f"it cannot be exported to ONNX: {found['error']}")

@@ -108,7 +108,6 @@ class Subject:
             self._outputs.clear()
             with torch.no_grad():
                 enliven(_Runner(self), self.images(self.size))
-            self.model.eval()  # some architectures compute there what follows from weights
             if self._follows_images():
                 break
 

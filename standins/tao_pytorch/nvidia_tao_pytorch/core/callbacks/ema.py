@@ -52,6 +52,7 @@ class EMA(Callback):
         self.cpu_offload = cpu_offload
         self.warmup_steps = warmup_steps
         self._average = {}
+        self._parameters = {}
         self._step = None
 
     def on_train_start(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
@@ -59,9 +60,10 @@ class EMA(Callback):
         rank_zero_info("Averaging weights (EMA)")
         restored = self._average
         self._step = trainer.global_step
+        self._parameters = self._trained(pl_module)
         self._average = {
             name: restored.get(name, parameter).detach().clone().to("cpu" if self.cpu_offload else parameter.device)
-            for name, parameter in self._trained(pl_module)
+            for name, parameter in self._parameters.items()
         }
 
     def on_train_batch_end(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule", *_: Any, **__: Any) -> None:
@@ -73,25 +75,25 @@ class EMA(Callback):
             return
         decay = self.decay * (1 - math.exp(-self._step / self.warmup_steps)) if self.warmup_steps else self.decay
         with torch.no_grad():
-            for name, parameter in self._trained(pl_module):
+            for name, parameter in self._parameters.items():
                 average = self._average[name]
                 average.lerp_(parameter.detach().to(average.device), 1 - decay)
 
     def on_validation_start(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
         """Put the average in place of the weights."""
-        self._swap_for_validation(pl_module)
+        self._swap_for_validation()
 
     def on_validation_end(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
         """Put the weights back."""
-        self._swap_for_validation(pl_module)
+        self._swap_for_validation()
 
     def on_test_start(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
         """Put the average in place of the weights."""
-        self._swap_for_validation(pl_module)
+        self._swap_for_validation()
 
     def on_test_end(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
         """Put the weights back."""
-        self._swap_for_validation(pl_module)
+        self._swap_for_validation()
 
     def on_load_checkpoint(
         self, trainer: "pl.Trainer", pl_module: "pl.LightningModule", checkpoint: dict[str, Any]
@@ -126,15 +128,15 @@ class EMA(Callback):
 
     def swap_model_weights(self, trainer: "pl.Trainer", saving_ema_model: bool = False):
         """Exchange weights and average."""
-        self._swap(trainer.lightning_module)
+        self._swap()
 
-    def _swap_for_validation(self, pl_module):
-        if self._average and not self.validate_original_weights:
-            self._swap(pl_module)
+    def _swap_for_validation(self):
+        if not self.validate_original_weights:
+            self._swap()
 
-    def _swap(self, pl_module):
+    def _swap(self):
         with torch.no_grad():
-            for name, parameter in self._trained(pl_module):
+            for name, parameter in self._parameters.items():
                 average = self._average[name]
                 kept = parameter.detach().clone()
                 parameter.copy_(average)
@@ -148,7 +150,7 @@ class EMA(Callback):
         for name, value in pl_module.state_dict(keep_vars=True).items():
             if id(value) in trained:
                 found.setdefault(id(value), (name, value))
-        return list(found.values())
+        return dict(found.values())
 
 
 class EMAModelCheckpoint(ModelCheckpoint):
