@@ -20,8 +20,9 @@ _PASSED = ("TAO_HF_IMAGE_TAG", "SSL_CERT_FILE", "PIP_CERT")
 
 
 def heed_interrupts() -> None:
-    """Let a child heed SIGINT, which jobs in the background ignore, also when the tests are one (for preexec_fn)."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Let a child heed SIGINT and SIGHUP, which jobs in the background and those of nohup ignore (for preexec_fn)."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Somebody:
