@@ -94,7 +94,7 @@ def deploy(
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs Python code with tao-deploy and the stand-ins, in an empty directory."""
 
-    def run(code: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(code: str, *, check: bool = True, lacking: str = "") -> subprocess.CompletedProcess[str]:
         path = [str(STANDINS / "hide_in_deploy"), *tao_wheels, str(STANDINS / "modules")]
         env = {
             **os.environ,
@@ -102,8 +102,9 @@ def deploy(
             "PYTHONNOUSERSITE": "1",
             "TELEMETRY_OPT_OUT": "yes",
         }
+        hidden = f"import sys; sys.modules[{lacking!r}] = None\n" if lacking else ""
         done = subprocess.run(
-            [str(runtime_python), "-c", PRELUDE + textwrap.dedent(code)],
+            [str(runtime_python), "-c", hidden + PRELUDE + textwrap.dedent(code)],
             cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         if check:
@@ -195,6 +196,60 @@ def test_fp16_rounds_but_agrees(deploy: Callable) -> None:
         assert result["types"] == ["float32", "float32"]
     assert found["half"]["weights"] == {"conv_w": "FLOAT16", "head_w": "FLOAT16"}
     assert found["mixed"]["weights"] == {"conv_w": "FLOAT16", "head_w": "FLOAT"}
+
+
+UNFOLDED = """
+    nodes = [
+        helper.make_node("Col2Im", ["input", "size", "patch"], ["c"], strides=[2, 2], name="fold"),
+        helper.make_node("Relu", ["c"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "folding",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 12, 16])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [numpy_helper.from_array(np.array(pair), name) for name, pair in (("size", [8, 8]), ("patch", [2, 2]))],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), "model.onnx")
+"""
+
+
+def test_what_tensorrt_refuses_is_refused(deploy: Callable) -> None:
+    """A network that ONNX Runtime runs and TensorRT has no operator for ends the build, and the operator is named."""
+    done = deploy(UNFOLDED + """
+    assert reference(np.zeros((2, 12, 16), "float32")).shape == (2, 3, 8, 8)
+    build()
+    """, check=False)
+    assert done.returncode == 1
+    assert "TensorRT-RTX" in done.stderr and "has no operator Col2Im (fold)" in done.stderr
+    assert "ONNX Runtime, on which" not in done.stderr
+
+
+def test_without_tensorrt_rtx(deploy: Callable) -> None:
+    """Where there is no wheel of it, ONNX Runtime alone judges a network, and that is said loudly."""
+    done = deploy("""
+        save_graph()
+        build()
+        batch = images(2)
+        print(json.dumps(float(np.abs(infer("model.engine", batch) - reference(batch)).max())))
+    """, lacking="tensorrt_rtx_bindings")
+    assert json.loads(done.stdout.splitlines()[-1]) == 0.0
+    assert "NOTHING SAYS WHETHER TENSORRT TAKES THIS NETWORK" in done.stderr
+
+
+def test_engines_are_built_by_tensorrt_rtx(deploy: Callable) -> None:
+    """Every precision goes through the real builder, whose name the engine bears."""
+    done = deploy(INT8 + """
+    import zipfile
+    names = {}
+    for precision in ("fp32", "fp16", "int8"):
+        build(precision, engine=f"{precision}.engine", **(options if precision == "int8" else {}))
+        described = json.loads(zipfile.ZipFile(f"{precision}.engine").read("engine.json"))
+        names[precision] = described["builder"]
+    print(json.dumps(names))
+    """)
+    names = answer(done)
+    assert len(set(names.values())) == 1 and names["fp32"].startswith("TensorRT-RTX 1.")
+    assert done.stderr.count("TensorRT-RTX 1.7.1.116 parses and builds, ONNX Runtime executes") >= 3
 
 
 INT8 = """

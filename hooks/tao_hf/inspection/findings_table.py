@@ -115,9 +115,17 @@ def _export(found: dict[str, Any]) -> list[Row]:
             f"works: {onnx['exporter']} exporter, opset {onnx['opset']}; ONNX Runtime differs by "
             f"{onnx['max_abs_diff']:.1e}"
         )
-        return [("ONNX", text, "good")]
+        if onnx.get("rewrites"):
+            text += f"; exported without {' and '.join(onnx['rewrites'])}, which TensorRT refuses"
+        return [("ONNX", text, "good"), _engine(onnx.get("engine"))]
     operator = f", operator {onnx['failing_op']}" if onnx.get("failing_op") else ""
     return [("ONNX", f"not exportable as it is{operator}: {onnx['error']}", "warn")]
+
+
+def _engine(engine: dict[str, Any] | None) -> Row:
+    if not engine or not engine["builder"]:
+        return ("engine", "not tried: there is no TensorRT here that builds without a GPU", "warn")
+    return ("engine", f"{engine['builder']} builds it: {engine['layers']:,} layers, {engine['seconds']:.1f} s", "good")
 
 
 def _numbers(values: list[float]) -> str:

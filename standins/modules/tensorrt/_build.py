@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Building an engine: converting the ONNX graph to the asked precision and packing it with its profiles."""
+"""Building an engine: the ONNX graph in the asked precision, built by TensorRT-RTX where that is installed."""
 
-from tensorrt import _precision
+from tensorrt import _precision, _rtx
 from tensorrt._config import IBuilderConfig, IOptimizationProfile
 from tensorrt._engine_file import write_engine
 from tensorrt._enums import BuilderFlag, DataType
 from tensorrt._network import INetworkDefinition
 
 _UNSUPPORTED = ("BF16", "FP8", "INT4")
+_TOLD = (
+    f"TensorRT is not installed: {_rtx.NAME} parses and builds, ONNX Runtime executes, on the CPU."
+    if _rtx.NAME
+    else "TensorRT is not installed, nor TensorRT-RTX, for which there is no wheel here: NOTHING SAYS WHETHER TENSORRT "
+    "TAKES THIS NETWORK; ONNX Runtime executes it, on the CPU."
+)
 
 
 class Builder:
@@ -21,10 +27,7 @@ class Builder:
     def __init__(self, logger):
         """Say on the log that this is the stand-in."""
         self.logger = logger
-        logger.log(
-            logger.Severity.WARNING,
-            "TensorRT is not installed: engines built here run on ONNX Runtime, on the CPU.",
-        )
+        logger.log(logger.Severity.WARNING, _TOLD)
 
     def create_network(self, flags=0):
         """Return an empty :class:`INetworkDefinition`."""
@@ -52,7 +55,8 @@ class Builder:
             IHostMemory: The engine file's bytes.
 
         Raises:
-            RuntimeError: When the network is empty, a profile is missing or the precision is not available.
+            RuntimeError: When the network is empty, a profile is missing, the precision is not available, or
+                TensorRT-RTX cannot build it.
         """
         if network.model is None:
             raise RuntimeError("The network is empty: parse an ONNX file into it first.")
@@ -72,8 +76,12 @@ class Builder:
         else:
             precision = "int8" if config.get_flag(BuilderFlag.INT8) else "fp32"
             model = network.model
-        self.logger.log(self.logger.Severity.INFO, f"Built a {precision} engine of {len(network)} layers.")
-        return write_engine(model.SerializeToString(), {"precision": precision, "profiles": profiles})
+        graph = model.SerializeToString()
+        layers = len(network)
+        if _rtx.rtx:
+            _, layers = _rtx.build(graph, profiles, self.logger)
+        self.logger.log(self.logger.Severity.INFO, f"Built a {precision} engine of {layers} layers.")
+        return write_engine(graph, {"precision": precision, "profiles": profiles, "builder": _rtx.NAME})
 
     @staticmethod
     def _profiles(network, config):

@@ -7,6 +7,7 @@ import os
 import onnx
 from onnx import TensorProto, numpy_helper, shape_inference
 
+from tensorrt import _rtx
 from tensorrt._enums import DataType, LayerType
 
 _DATA_TYPES = {
@@ -273,6 +274,11 @@ class OnnxParser:
             onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common base class
             return self._fail(f"ONNX Runtime, on which the TensorRT stand-in runs, cannot run this model: {error}")
+        if _rtx.rtx:
+            try:
+                _rtx.parse(proto.SerializeToString(), self._logger)
+            except _rtx.RefusalError as error:
+                return self._fail(str(error))
         self._network.fill(proto)
         return True
 

@@ -1,10 +1,11 @@
-"""Does the architecture survive ONNX? Random weights, few layers, both exporters, compared with ONNX Runtime."""
+"""Does the architecture survive ONNX? Random weights, few layers, both exporters, compared with ONNX Runtime, built."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import gc
+import itertools
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tao_hf.in_runtime.probe import engine_check, rewrites
 from tao_hf.in_runtime.probe.common import clean, first_line, set_classes
 
 _DEPTH_LISTS = ("depths", "layers_per_stage", "num_blocks")
@@ -38,13 +40,21 @@ _OPERATORS = (
 
 def not_checked(why: str) -> dict[str, Any]:
     """Return the `onnx` entry of a model whose export was not tried."""
-    return {"ok": False, "exporter": None, "opset": None, "failing_op": None, "error": clean(why), "max_abs_diff": None}
+    return {
+        "ok": False,
+        "exporter": None,
+        "opset": None,
+        "failing_op": None,
+        "error": clean(why),
+        "max_abs_diff": None,
+        "engine": None,
+    }
 
 
 def check(
     cls: Any, config: Any, size: list[int], channels: int, patch: int | None, outputs: Any, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Export a small twin of the model and compare it with ONNX Runtime on a batch of another size.
+    """Export a small twin of the model, compare it with ONNX Runtime on a batch of another size, and build its engine.
 
     Args:
         cls: the transformers class.
@@ -89,7 +99,7 @@ def check(
 
 
 def try_exporters(model: Any, example: Any, probe: Any, outputs: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Export a module with one exporter after the other until ONNX Runtime agrees with it.
+    """Export a module with one exporter after the other until ONNX Runtime agrees with it and TensorRT takes it.
 
     Where the task wants height and width dynamic, that is tried first with each exporter, and only then without.
 
@@ -103,26 +113,33 @@ def try_exporters(model: Any, example: Any, probe: Any, outputs: Any, names: Seq
     Returns:
         The `onnx` entry of the findings.
     """
+    import torch
+
     result = not_checked("not tried")
-    for dynamic_size in (True, False) if outputs.DYNAMIC_SIZE else (False,):
-        for exporter, opset in _ATTEMPTS:
-            try:
-                with _silence():
-                    difference = _agreement(model, exporter, opset, example, probe, outputs, names, dynamic_size)
-                return {
-                    "ok": True,
-                    "exporter": exporter,
-                    "opset": opset,
-                    "dynamic_size": dynamic_size,
-                    "failing_op": None,
-                    "error": None,
-                    "max_abs_diff": difference,
-                }
-            except Exception as error:
-                reason = error.__cause__ or error  # torch.export says what happened in a second exception
-                result = not_checked(f"{exporter} (opset {opset}): {first_line(reason)}")
-                result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
-                gc.collect()
+    with torch.no_grad():
+        other_words = rewrites.called(lambda: model(example))
+    sizes = (True, False) if outputs.DYNAMIC_SIZE else (False,)
+    ways = itertools.product(sizes, _ATTEMPTS, ((), other_words) if other_words else ((),))
+    for dynamic_size, (exporter, opset), rewritten in ways:
+        try:
+            with _silence(), rewrites.rewritten(rewritten):
+                difference, engine = _tried(model, exporter, opset, example, probe, outputs, names, dynamic_size)
+            return {
+                "ok": True,
+                "exporter": exporter,
+                "opset": opset,
+                "dynamic_size": dynamic_size,
+                "rewrites": list(rewritten),
+                "failing_op": None,
+                "error": None,
+                "max_abs_diff": difference,
+                "engine": engine,
+            }
+        except Exception as error:
+            reason = error.__cause__ or error  # torch.export says what happened in a second exception
+            result = not_checked(f"{exporter} (opset {opset}): {first_line(reason)}")
+            result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
+            gc.collect()
     return result
 
 
@@ -195,7 +212,7 @@ def as_arrays(outputs: Any) -> tuple[Any, ...]:
     return tuple(tensor.numpy() for tensor in (outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
-def _agreement(
+def _tried(
     model: Any,
     exporter: str,
     opset: int,
@@ -204,11 +221,15 @@ def _agreement(
     outputs: Any,
     names: Sequence[str],
     dynamic_size: bool,
-) -> float:
-    """Export, check, run on `probe`; return the largest absolute difference from what the model gives.
+) -> tuple[float, dict[str, Any]]:
+    """Export, check, run on `probe` and build.
+
+    Returns:
+        The largest absolute difference from what the model gives, and what `engine_check.build` says.
 
     Raises:
-        Exception: anything the exporter, the checker or ONNX Runtime raise, and RuntimeError on disagreement.
+        Exception: anything the exporter, the checker or ONNX Runtime raise, RuntimeError on disagreement, and
+            engine_check.RefusalError.
     """
     import onnx
     import onnxruntime
@@ -249,6 +270,7 @@ def _agreement(
             height, width = probe.shape[-2:]
             batches.append(torch.randn(1, probe.shape[1], height + _OTHER_SIZE, width + 2 * _OTHER_SIZE))
         worst = 0.0
+        larger = list(batches[-1].shape[-2:]) if dynamic_size else None
         for batch in batches:
             got = tuple(session.run(None, {"input": batch.numpy()}))
             with torch.no_grad():
@@ -260,7 +282,8 @@ def _agreement(
             if not difference <= _ABSOLUTE + _RELATIVE * scale:
                 raise RuntimeError(f"ONNX Runtime differs from PyTorch by {difference:.3g}")
             worst = max(worst, difference)
-    return worst
+        shapes = engine_check.profile(list(probe.shape[-2:]), probe.shape[1], larger)
+        return worst, engine_check.build(file, {"input": shapes})
 
 
 @contextlib.contextmanager
@@ -282,6 +305,8 @@ def _silence() -> Iterator[None]:
 
 
 def _operator(error: BaseException) -> str | None:
+    if isinstance(error, engine_check.RefusalError):
+        return error.operator
     text = str(error)
     for pattern in _OPERATORS:
         match = re.search(pattern, text)
