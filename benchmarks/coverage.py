@@ -114,6 +114,8 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
         "exporter": proofs["measured"][strategy]["onnx"]["exporter"]
         + (" + size" if proofs["measured"][strategy]["onnx"].get("dynamic_size") else ""),
         "export_difference": proofs["measured"][strategy]["onnx"]["max_abs_diff"],
+        "rewrites": proofs["measured"][strategy]["onnx"].get("rewrites", []),
+        "engine": proofs["measured"][strategy]["onnx"]["engine"],
         "tests": sum(tests),
         "versions": findings["versions"],
     }
@@ -121,7 +123,7 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
 
 def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source: str) -> str:
     """Return the document."""
-    rows = ["| architecture | model | strategy | proof | export | tests | seconds | |", f"{'|---' * 8}|"]
+    rows = ["| architecture | model | strategy | proof | export | engine | tests | seconds | |", f"{'|---' * 9}|"]
     rows += [_row(name, result, made["rows"][name]) for name, result in results.items()]
     versions = next((result["versions"] for result in results.values() if "versions" in result), {})
     against = sorted({result["against"] for result in results.values() if "against" in result})
@@ -145,7 +147,10 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
             "- **proof**: largest difference from the Hugging Face model's outputs, as a part of the largest one; at",
             "  the native size and, where two sizes are named, at another one.",
             "- **export**: largest difference of ONNX Runtime from PyTorch on a small twin; of detectors, between the",
-            "  sets of predictions, as a part of the largest logit. `+ size`: height and width are dynamic too.",
+            "  sets of predictions, as a part of the largest logit. `+ size`: height and width are dynamic too;",
+            "  `without f`: the export says the function f of PyTorch otherwise, because TensorRT refuses it.",
+            f"- **engine**: layers that {_builders(results)} parsed and built of that twin, for batches of 1 to 16",
+            "  (usually 8), and the seconds that it took.",
             "- **tests**: generated tests that passed; **seconds**: inspection, proof, rendering and tests together.",
             "",
             *rows,
@@ -157,19 +162,29 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
 
 def _row(name: str, result: dict[str, Any], architecture: str) -> str:
     if "strategy" not in result:
-        cells = ["", "", "", "", f"{result['seconds']:.0f}", f"**{result['outcome']}**: {_cell(result['reason'])}"]
+        cells = ["", "", "", "", "", f"{result['seconds']:.0f}", f"**{result['outcome']}**: {_cell(result['reason'])}"]
     else:
         sizes = " and ".join("x".join(map(str, size)) for size in result["sizes"])
         note = "" if result["outcome"] == PASSED else f"**{result['outcome']}**: {_cell(result['reason'])}"
         cells = [
             result["strategy"],
             f"{result['difference']:.1e} at {sizes}",
-            f"{result['export_difference']:.1e} ({result['exporter']})",
+            f"{result['export_difference']:.1e} ({' without '.join([result['exporter'], *result['rewrites']])})",
+            _engine(result["engine"]),
             str(result["tests"]),
             f"{result['seconds']:.0f}",
             note,
         ]
     return f"| {architecture} | {name} | {' | '.join(cells)} |"
+
+
+def _engine(engine: dict[str, Any]) -> str:
+    return f"{engine['layers']:,} in {engine['seconds']:.1f} s" if engine["builder"] else "not built"
+
+
+def _builders(results: dict[str, dict[str, Any]]) -> str:
+    names = {result["engine"]["builder"] for result in results.values() if "engine" in result}
+    return " and ".join(sorted(name or "nothing (there was no TensorRT)" for name in names)) or "nothing"
 
 
 def _passed_over(results: dict[str, dict[str, Any]]) -> list[str]:

@@ -259,7 +259,8 @@ INT8 = """
     for number in range(16):
         Image.fromarray(RNG.integers(0, 256, (8, 8, 3), dtype="uint8")).save(f"images/{number}.png")
     options = dict(calib_input="images", calib_cache="calib.cache", calib_num_images=16, calib_batch_size=4)
-    build("int8", calib_data_file="data.h5", **options)
+    options["calib_data_file"] = "data.h5"
+    build("int8", **options)
     batch = images(4)
     got = infer("model.engine", batch)
     difference = float(np.abs(got - reference(batch)).max())

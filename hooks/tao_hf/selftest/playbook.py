@@ -297,13 +297,14 @@ CODE = (
             r"In node \d+ .*(UNSUPPORTED|INVALID)_NODE",
             r"ModelImporter\.cpp",
             r"on which the TensorRT stand-in runs, cannot run this model",
+            r"TensorRT-RTX [\d.]+ (has no operator|refuses the operator|cannot (parse|build))",
             r"is no readable ONNX model",
             r"Could not find any implementation for node",
             r"Engine serialization failed|[Ff]ailed to (build|create) .*engine",
         ),
         "The ONNX file has a layer that TensorRT does not know or cannot build at this precision, or it is damaged.",
-        "Find the layer with `trtexec --onnx=MODEL.onnx --verbose` in ./tao-hf shell deploy (the file lies in "
-        ".tao-hf/MODEL/results/export), replace it in the model or write a plugin for it.",
+        "Find the layer, if it is not named above, with `trtexec --onnx=MODEL.onnx --verbose` in ./tao-hf shell deploy "
+        "(the file lies in .tao-hf/MODEL/results/export), replace it in the model or write a plugin for it.",
         steps=("19", "22.gen_trt_engine", "23.fp16"),
     ),
     Entry(

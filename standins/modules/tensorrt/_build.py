@@ -4,7 +4,7 @@
 
 from tensorrt import _precision, _rtx
 from tensorrt._config import IBuilderConfig, IOptimizationProfile
-from tensorrt._engine_file import write_engine
+from tensorrt._engine_file import EXECUTOR, write_engine
 from tensorrt._enums import BuilderFlag, DataType
 from tensorrt._network import INetworkDefinition
 
@@ -81,7 +81,8 @@ class Builder:
         if _rtx.rtx:
             _, layers = _rtx.build(graph, profiles, self.logger)
         self.logger.log(self.logger.Severity.INFO, f"Built a {precision} engine of {layers} layers.")
-        return write_engine(graph, {"precision": precision, "profiles": profiles, "builder": _rtx.NAME})
+        made = {"builder": _rtx.NAME, "executor": EXECUTOR}
+        return write_engine(graph, {"precision": precision, "profiles": profiles, **made})
 
     @staticmethod
     def _profiles(network, config):

@@ -74,7 +74,7 @@ def _reason(parser):
         return f"{NAME} cannot parse this network"
     error = parser.get_error(0)
     node = f"{error.node_operator()} ({error.node_name()})"
-    if error.code() == rtx.ErrorCode.UNSUPPORTED_NODE:
+    if error.desc() == "false":  # the condition that failed, where the parser knows nothing of an operator
         return f"{NAME} has no operator {node}"
     return f"{NAME} refuses the operator {node}: {error.desc()}"
 

@@ -11,9 +11,9 @@ from tao_hf.in_runtime.probe.common import clean
 
 _MODULES = (("tensorrt", "TensorRT"), ("tensorrt_rtx_bindings", "TensorRT-RTX"))
 _BATCHES = (1, 8, 16)  # smallest, usual and largest of the profile
-_UNSUPPORTED = "UNSUPPORTED_NODE"
+_NO_REASON = "false"  # the condition that failed, where the parser knows nothing of an operator
 _MENDED = {
-    "AveragePool": "windows may not be larger than the image; adaptive_avg_pool2d(1) averages over all of it",
+    "AveragePool": "the window holds too many pixels; adaptive_avg_pool2d(1) averages over all of the image",
     "BatchNormalization": "it must not be in training mode; where it standardizes weights, do that once, before",
     "Col2Im": "say fold() with reshape and permute where patches do not overlap",
     "ConvTranspose": "the number of channels must be known; export with fixed height and width",
@@ -21,16 +21,15 @@ _MENDED = {
 
 
 class RefusalError(Exception):
-    """TensorRT does not take the network; the text says what it said, and what would mend that where it is known.
+    """TensorRT does not take the network.
 
     Attributes:
         operator: the ONNX operator that it stumbled over; None where it does not say.
     """
 
-    def __init__(self, reason: str, operator: str | None = None) -> None:
-        """Keep the reason and the operator."""
-        mended = _MENDED.get(operator or "")
-        super().__init__(f"{reason} ({mended})" if mended else reason)
+    def __init__(self, text: str, operator: str | None = None) -> None:
+        """Keep what to tell, and the operator."""
+        super().__init__(text)
         self.operator = operator
 
 
@@ -129,6 +128,8 @@ def _refusal(parser: Any, title: str) -> RefusalError:
     operator = clean(error.node_operator() or "", 80)
     if not operator:
         return RefusalError(f"{title} cannot parse it: {clean(error.desc())}")
-    if error.code().name == _UNSUPPORTED:
-        return RefusalError(f"{title} has no operator {operator}", operator)
-    return RefusalError(f"{title} refuses the operator {operator}: {clean(error.desc())}", operator)
+    reason = clean(error.desc())
+    text = f"{title} has no operator {operator}" if reason == _NO_REASON else f"{title} refuses the operator {operator}"
+    if operator in _MENDED:
+        text += f" ({_MENDED[operator]})"
+    return RefusalError(text if reason == _NO_REASON else f"{text}: {reason}", operator)

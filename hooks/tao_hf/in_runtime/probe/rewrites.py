@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -41,7 +41,7 @@ def called(run: Callable[[], Any]) -> tuple[str, ...]:
 
 def rewritten(names: Sequence[str]) -> AbstractContextManager[None]:
     """Return a context in which these functions are said otherwise, as in the generated export."""
-    return _module(tuple(names)).rewritten()
+    return _module(tuple(names)).rewritten() if names else nullcontext()
 
 
 @cache

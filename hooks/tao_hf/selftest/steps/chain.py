@@ -1,12 +1,16 @@
-"""Step 22: the chain from training to the TensorRT evaluation, through the model's own console commands."""
+"""Step 22: the chain from training to the evaluation of the engine, through the model's own console commands."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+from tao_hf.selftest import report
 from tao_hf.selftest.steps.inputs import count_images, images_folder
 from tao_hf.selftest.steps.job import Command, Job, Step, StepError, clear, needs_file
 from tao_hf.selftest.steps.specs import spec
@@ -36,6 +40,26 @@ def file_gate(relative: str, what: str) -> Callable[[Job], str]:
         return f"{path.name}, {path.stat().st_size / 1e6:.1f} MB"
 
     return gate
+
+
+def engine_gate(relative: str, what: str) -> Callable[[Job], str]:
+    """Return a gate that wants an engine in the results, and says what built it and what executes it."""
+
+    def gate(job: Job) -> str:
+        found = file_gate(relative, what)(job)
+        job.figures["engine"] = _described(job.results / relative.format(model=job.model))
+        return f"{found}; {report.engine_words(job.figures['engine'])}"
+
+    return gate
+
+
+def _described(engine: Path) -> dict[str, Any]:
+    """Return the ``builder`` and the ``executor`` of an engine; those of the stand-in are archives that name them."""
+    if not zipfile.is_zipfile(engine):
+        return {"builder": "TensorRT", "executor": "TensorRT"}
+    with zipfile.ZipFile(engine) as archive:
+        found = json.loads(archive.read("engine.json"))
+    return {name: found[name] for name in ("builder", "executor")}
 
 
 def predictions_gate(folder: str) -> Callable[[Job], str]:
@@ -120,16 +144,17 @@ STEPS = (
     ),
     Step(
         id="22.gen_trt_engine",
-        title="Build the TensorRT engine",
+        title="Build the engine",
         context="deploy",
         commands=command("gen_trt_engine", "gen_trt_engine", "trt/{model}.engine"),
-        gate=file_gate("trt/{model}.engine", "the engine"),
+        gate=engine_gate("trt/{model}.engine", "the engine"),
         needs=("22.export",),
+        figure="engine",
         needs_gpu=True,
     ),
     Step(
         id="22.trt_inference",
-        title="TensorRT inference",
+        title="Inference with the engine",
         context="deploy",
         commands=command("inference", "inference", "trt_inference"),
         gate=predictions_gate("trt_inference"),
@@ -138,7 +163,7 @@ STEPS = (
     ),
     Step(
         id="22.trt_evaluate",
-        title="TensorRT evaluation",
+        title="Evaluation of the engine",
         context="deploy",
         commands=command("evaluate", "evaluate", "trt_evaluate"),
         gate=_metrics_gate("trt_evaluate", "deployed"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tao_hf.selftest import report
-from tao_hf.selftest.steps.chain import command, file_gate, predictions_gate
+from tao_hf.selftest.steps.chain import command, engine_gate, predictions_gate
 from tao_hf.selftest.steps.job import Command, Job, Step, StepError, needs_file
 
 _KEPT = ("images", "agreement", "max_abs_diff", "precision", "words")
@@ -34,7 +34,7 @@ def _fp16(job: Job) -> list[Command]:
 
 
 def _fp16_gate(job: Job) -> str:
-    file_gate("trt/{model}_fp16.engine", "the FP16 engine")(job)
+    engine_gate("trt/{model}_fp16.engine", "the FP16 engine")(job)
     predictions_gate("trt_inference_fp16")(job)
     return _compared(job, "23.fp16", "fp16")
 

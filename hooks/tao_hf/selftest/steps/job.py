@@ -33,8 +33,8 @@ class Job:
         data: the person's dataset folder, None for the synthetic one.
         settings: key=value settings for the model's specs.
         stand_ins: names of the stand-ins in use, None until the runtime was asked.
-        figures: by the step's `figure`, what it measured: "native" and "deployed" (results.json), "fp32" and "fp16"
-            (images, agreement, max_abs_diff, precision of the comparison).
+        figures: by the step's `figure`, what it found: "engine" (its builder and executor), "native" and "deployed"
+            (results.json), "fp32" and "fp16" (images, agreement, max_abs_diff, precision of the comparison).
     """
 
     workdir: Path
@@ -57,7 +57,7 @@ class Job:
 
     @property
     def results(self) -> Path:
-        """Where the chain train -> ... -> TensorRT evaluation writes."""
+        """Where the chain from training to the evaluation of the engine writes."""
         return self.home / "results"
 
     @property
