@@ -113,9 +113,11 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
         "sizes": proofs["tried"][strategy]["sizes"],
         "exporter": proofs["measured"][strategy]["onnx"]["exporter"]
         + (" + size" if proofs["measured"][strategy]["onnx"].get("dynamic_size") else ""),
-        "export_difference": proofs["measured"][strategy]["onnx"]["max_abs_diff"],
+        "export_difference": proofs["measured"][strategy]["onnx"]["difference"],
+        "approximate": proofs["measured"][strategy]["onnx"]["approximate"],
         "rewrites": proofs["measured"][strategy]["onnx"].get("rewrites", []),
         "engine": proofs["measured"][strategy]["onnx"]["engine"],
+        "fp16": proofs["measured"][strategy]["onnx"]["fp16"],
         "tests": sum(tests),
         "versions": findings["versions"],
     }
@@ -123,7 +125,7 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
 
 def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source: str) -> str:
     """Return the document."""
-    rows = ["| architecture | model | strategy | proof | export | engine | tests | seconds | |", f"{'|---' * 9}|"]
+    rows = ["| architecture | model | strategy | proof | export | engine | FP16 | tests | seconds | |", f"{'|---' * 10}|"]
     rows += [_row(name, result, made["rows"][name]) for name, result in results.items()]
     versions = next((result["versions"] for result in results.values() if "versions" in result), {})
     against = sorted({result["against"] for result in results.values() if "against" in result})
@@ -146,11 +148,15 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
             "- **strategy**: the first that gives the model's numbers.",
             "- **proof**: largest difference from the Hugging Face model's outputs, as a part of the largest one; at",
             "  the native size and, where two sizes are named, at another one.",
-            "- **export**: largest difference of ONNX Runtime from PyTorch on a small twin; of detectors, between the",
-            "  sets of predictions, as a part of the largest logit. `+ size`: height and width are dynamic too;",
+            "- **export**: largest difference of ONNX Runtime from PyTorch on a small twin, as a part of the largest",
+            "  output; of detectors between matched predictions. More than 1e-4 is called approximate, more than 1e-3",
+            "  refused. `+ size`: height and width are dynamic too;",
             "  `without f`: the export says the function f of PyTorch otherwise, because TensorRT refuses it.",
             f"- **engine**: layers that {_builders(results)} parsed and built of that twin, for batches of 1 to 16",
             "  (usually 8), and the seconds that it took.",
+            "- **FP16**: of that twin, how many of the predictions are those of FP32 (same label, pixels of the same label,",
+            "  matched predictions), and the largest difference as a part of the largest output, both by ONNX Runtime;",
+            "  operators that have to stay in FP32 for that. Its engine is built too.",
             "- **tests**: generated tests that passed; **seconds**: inspection, proof, rendering and tests together.",
             "",
             *rows,
@@ -162,15 +168,16 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
 
 def _row(name: str, result: dict[str, Any], architecture: str) -> str:
     if "strategy" not in result:
-        cells = ["", "", "", "", "", f"{result['seconds']:.0f}", f"**{result['outcome']}**: {_cell(result['reason'])}"]
+        cells = ["", "", "", "", "", "", f"{result['seconds']:.0f}", f"**{result['outcome']}**: {_cell(result['reason'])}"]
     else:
         sizes = " and ".join("x".join(map(str, size)) for size in result["sizes"])
         note = "" if result["outcome"] == PASSED else f"**{result['outcome']}**: {_cell(result['reason'])}"
         cells = [
             result["strategy"],
             f"{result['difference']:.1e} at {sizes}",
-            f"{result['export_difference']:.1e} ({' without '.join([result['exporter'], *result['rewrites']])})",
+            _export(result),
             _engine(result["engine"]),
+            _half(result["fp16"]),
             str(result["tests"]),
             f"{result['seconds']:.0f}",
             note,
@@ -178,8 +185,21 @@ def _row(name: str, result: dict[str, Any], architecture: str) -> str:
     return f"| {architecture} | {name} | {' | '.join(cells)} |"
 
 
+def _export(result: dict[str, Any]) -> str:
+    exact = ", approximate" if result["approximate"] else ""
+    return f"{result['export_difference']:.1e}{exact} ({' without '.join([result['exporter'], *result['rewrites']])})"
+
+
 def _engine(engine: dict[str, Any]) -> str:
     return f"{engine['layers']:,} in {engine['seconds']:.1f} s" if engine["builder"] else "not built"
+
+
+def _half(half: dict[str, Any]) -> str:
+    if half["error"]:
+        return f"none: {_cell(half['error'])}"
+    kept = f", {', '.join(half['kept'])} in FP32" if half["kept"] else ""
+    worst = "overflow" if half["difference"] is None else f"{half['difference']:.1e}"
+    return f"{half['agreement']:.2%}, {worst}{kept}"
 
 
 def _builders(results: dict[str, dict[str, Any]]) -> str:

@@ -23,10 +23,15 @@ from tao_hf.in_runtime.probe import engine_check, onnx_check
 
 class Outputs:
     DYNAMIC_SIZE = False
+    TOLERANCE = 1e-4
 
     @staticmethod
     def difference(expected, got):
         return float(abs(expected[0] - got[0]).max()), float(abs(expected[0]).max())
+
+    @staticmethod
+    def agreement(expected, got):
+        return float((abs(expected[0] - got[0]) < 0.01 * abs(expected[0]).max()).mean())
 
 def tried(module, channels=3, size=8):
     torch.manual_seed(0)
@@ -121,6 +126,23 @@ def test_functions_that_overlap_stay_pytorchs(said: Callable) -> None:
         print(json.dumps(same))
     """)
     assert found == {"fold": True, "pool": True, "wide": True}
+
+
+def test_what_differs_more_is_called_approximate(said: Callable) -> None:
+    """A difference between the task's tolerance and the limit is told; beyond the limit the exporter has failed."""
+    found = said("""
+        class Shifted(torch.nn.Module):
+            def forward(self, x):
+                return x * (1 + error) if torch.onnx.is_in_onnx_export() else x
+
+        tried_with = {}
+        for error in (0.0, 5e-4, 5e-2):
+            tried_with[str(error)] = tried(Shifted())
+        print(json.dumps(tried_with))
+    """)
+    assert [found[error]["approximate"] for error in ("0.0", "0.0005", "0.05")] == [False, True, None]
+    assert found["0.0005"]["ok"] and found["0.0005"]["difference"] == pytest.approx(5e-4, rel=1e-2)
+    assert not found["0.05"]["ok"] and "differs from PyTorch" in found["0.05"]["error"]
 
 
 def test_without_any_tensorrt(said: Callable) -> None:

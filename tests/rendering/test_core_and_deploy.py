@@ -107,6 +107,16 @@ def test_subtasks_form_a_chain(variant: tuple[dict[str, Any], Path]) -> None:
     assert {specs[name][name]["trt_engine"] for name in ("inference", "evaluate")} == {engine}
 
 
+def test_operators_that_stay_in_fp32(tmp_path: Path) -> None:
+    """What the inspection measured stands in the file that converts."""
+    path = "nvidia_tao_deploy/cv/tiny_vit/utils/onnx_precision.py"
+    render("tao-deploy", {**classifier_context(), "kept_in_fp32": ["Pow", "Softmax"]}, tmp_path / "some")
+    render("tao-deploy", {**classifier_context(), "kept_in_fp32": []}, tmp_path / "none")
+    some, none = ((tmp_path / name / path).read_text(encoding="utf-8") for name in ("some", "none"))
+    assert "\nKEPT_IN_FP32 = ['Pow', 'Softmax']\n" in some or '\nKEPT_IN_FP32 = ["Pow", "Softmax"]\n' in some
+    assert "\nKEPT_IN_FP32 = []  # " in none
+
+
 HOSTILE = 'x"""\n\'; __import__("os").system("touch pwned") # {{ 7 * 7 }} {% raw %} ../../ \u2028 ü \\'
 
 
@@ -244,11 +254,14 @@ def test_engines_for_tensorrt_11(run: Callable[..., str], workdir: Path) -> None
         import json, zipfile
         import numpy as np
         import onnxruntime
+        from nvidia_tao_core.config.tiny_vit.default_config import ExperimentConfig
+        from nvidia_tao_deploy.cv.tiny_vit.calibration import CalibrationBatcher
         from nvidia_tao_deploy.cv.tiny_vit.inferencer import TinyVitInferencer
 
         session = onnxruntime.InferenceSession("model.onnx")
-        size = (4, *session.get_inputs()[0].shape[1:])
-        images = np.random.default_rng(1).uniform(-2, 2, size=size).astype(np.float32)
+        shape = (4, *session.get_inputs()[0].shape[1:])
+        augmentation = ExperimentConfig().dataset.augmentation
+        images, _, _ = next(CalibrationBatcher(["images"], shape, np.float32, 4, augmentation).get_batch())
         (expected,) = session.run(None, {"input": images})
         for precision in ("FP32", "FP16", "INT8"):
             with zipfile.ZipFile(f"{precision}.engine") as archive:
@@ -260,7 +273,7 @@ def test_engines_for_tensorrt_11(run: Callable[..., str], workdir: Path) -> None
              if made == asked.lower()}  # fmt: skip
     assert found["FP32"] < 1e-6 and 0 < found["FP16"] < 0.01 and 0 < found["INT8"] < 0.1, found
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/tiny_vit/test_onnx_precision.py"]
-    assert re.search(r"\n4 passed", run(*tests, cwd=workdir / "tao-deploy", hide_torch=True, tensorrt=11))
+    assert re.search(r"\n5 passed", run(*tests, cwd=workdir / "tao-deploy", hide_torch=True, tensorrt=11))
 
 
 @pytest.mark.parametrize("variant", ["exact"], indirect=True, scope="module")

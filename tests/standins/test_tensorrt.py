@@ -185,7 +185,8 @@ def test_fp16_rounds_but_agrees(deploy: Callable) -> None:
                 "difference": float(np.abs(got - reference(batch)).max()),
                 "types": [str(got.dtype), str(inferencer.numpy_array["input"].dtype)],
                 "weights": {
-                    item.name: TensorProto.DataType.Name(item.data_type) for item in model.graph.initializer
+                    item.name: TensorProto.DataType.Name(item.data_type)
+                    for item in model.graph.initializer if item.name.endswith("_w")
                 },
             }
         print(json.dumps(result))
@@ -196,6 +197,30 @@ def test_fp16_rounds_but_agrees(deploy: Callable) -> None:
         assert result["types"] == ["float32", "float32"]
     assert found["half"]["weights"] == {"conv_w": "FLOAT16", "head_w": "FLOAT16"}
     assert found["mixed"]["weights"] == {"conv_w": "FLOAT16", "head_w": "FLOAT"}
+
+
+def test_fp16_overflows(deploy: Callable) -> None:
+    """Between two layers there are no more digits, nor larger numbers, than FP16 has."""
+    done = deploy("""
+        nodes = [
+            helper.make_node("Mul", ["input", "thousand"], ["scaled"]),
+            helper.make_node("Mul", ["scaled", "scaled"], ["square"]),
+            helper.make_node("Sqrt", ["square"], ["root"]),
+            helper.make_node("Flatten", ["root"], ["output"]),
+        ]
+        graph = helper.make_graph(
+            nodes, "overflow",
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+            [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 192])],
+            [numpy_helper.from_array(np.float32(1000), "thousand")],
+        )
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), "model.onnx")
+        batch = np.full((1, 3, 8, 8), 0.5, dtype="float32")
+        found = {precision: infer(build(precision, engine=f"{precision}.engine", bounds=(1, 1, 1)), batch)
+                 for precision in ("fp32", "fp16")}
+        print(json.dumps({name: str(value.max()) for name, value in found.items()}))
+    """)
+    assert answer(done) == {"fp32": "500.0", "fp16": "inf"}
 
 
 UNFOLDED = """

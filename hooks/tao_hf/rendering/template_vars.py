@@ -163,6 +163,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "exporter": measured["onnx"]["exporter"],
         "opset": measured["onnx"]["opset"],
         "rewrites": _rewrites(measured),
+        "kept_in_fp32": (measured["onnx"].get("fp16") or {}).get("kept", []),
         "onnx_inputs": [entry["name"] for entry in about["inputs"]],
         "onnx_outputs": about["onnx_outputs"],
     }

@@ -9,6 +9,7 @@ from tensorrt._config import IBuilderConfig, IOptimizationProfile
 from tensorrt._engine_file import EXECUTOR, write_engine
 from tensorrt._enums import BuilderFlag, DataType
 from tensorrt._network import INetworkDefinition
+from tensorrt._rounding import rounded
 from tensorrt._version import MAJOR
 
 _UNSUPPORTED = ("BF16", "FP8", "INT4")
@@ -64,6 +65,8 @@ class _TypedBuilder:
             _, layers = _rtx.build(graph, profiles, self.logger)
         self.logger.log(self.logger.Severity.INFO, f"Built a {precision} engine of {layers} layers.")
         made = {"builder": _rtx.NAME, "executor": EXECUTOR}
+        if precision == "fp16":
+            graph = rounded(model).SerializeToString()
         return write_engine(graph, {"precision": precision, "profiles": profiles, **made})
 
     def _in_precision(self, network, config, profiles):

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tao_hf.in_runtime.probe import engine_check, rewrites
+from tao_hf.in_runtime.probe import engine_check, half_check, rewrites
 from tao_hf.in_runtime.probe.common import clean, first_line, set_classes
 
 _DEPTH_LISTS = ("depths", "layers_per_stage", "num_blocks")
@@ -23,10 +23,11 @@ _KEPT_LAYERS = 2
 _CLASSES = 8
 _MAX_PARAMETERS = 500_000_000
 _MAX_PATCHES = 20_000
+_MEASURED_PIXELS = 32 * 224 * 224  # of all images together
 _OTHER_SIZE = 64  # pixels to add for a size that the export was not traced with
 _NOISE = 0.02
 _LEAST_VARIANCE = 1e-2
-_RELATIVE, _ABSOLUTE = 1e-3, 1e-5
+_RELATIVE, _ABSOLUTE = 1e-3, 1e-5  # what makes an exporter fail
 _ATTEMPTS = (("torchscript", 17), ("dynamo", 18))
 _OPERATORS = (
     r"operator '([\w:]+)'",
@@ -47,7 +48,10 @@ def not_checked(why: str) -> dict[str, Any]:
         "failing_op": None,
         "error": clean(why),
         "max_abs_diff": None,
+        "difference": None,
+        "approximate": None,
         "engine": None,
+        "fp16": None,
     }
 
 
@@ -123,7 +127,7 @@ def try_exporters(model: Any, example: Any, probe: Any, outputs: Any, names: Seq
     for dynamic_size, (exporter, opset), rewritten in ways:
         try:
             with _silence(), rewrites.rewritten(rewritten):
-                difference, engine = _tried(model, exporter, opset, example, probe, outputs, names, dynamic_size)
+                found = _tried(model, exporter, opset, example, probe, outputs, names, dynamic_size)
             return {
                 "ok": True,
                 "exporter": exporter,
@@ -132,8 +136,7 @@ def try_exporters(model: Any, example: Any, probe: Any, outputs: Any, names: Seq
                 "rewrites": list(rewritten),
                 "failing_op": None,
                 "error": None,
-                "max_abs_diff": difference,
-                "engine": engine,
+                **found,
             }
         except Exception as error:
             reason = error.__cause__ or error  # torch.export says what happened in a second exception
@@ -221,11 +224,12 @@ def _tried(
     outputs: Any,
     names: Sequence[str],
     dynamic_size: bool,
-) -> tuple[float, dict[str, Any]]:
+) -> dict[str, Any]:
     """Export, check, run on `probe` and build.
 
     Returns:
-        The largest absolute difference from what the model gives, and what `engine_check.build` says.
+        ``max_abs_diff``: the largest difference from what the model gives; ``difference``: the largest one as a part of
+        the largest output; ``approximate``: whether that is more than the task tolerates; ``engine``: see `engine_check.build`; ``fp16``: see `half_check.measure`.
 
     Raises:
         Exception: anything the exporter, the checker or ONNX Runtime raise, RuntimeError on disagreement, and
@@ -269,7 +273,7 @@ def _tried(
         if dynamic_size:
             height, width = probe.shape[-2:]
             batches.append(torch.randn(1, probe.shape[1], height + _OTHER_SIZE, width + 2 * _OTHER_SIZE))
-        worst = 0.0
+        worst = relative = 0.0
         larger = list(batches[-1].shape[-2:]) if dynamic_size else None
         for batch in batches:
             got = tuple(session.run(None, {"input": batch.numpy()}))
@@ -281,9 +285,25 @@ def _tried(
             difference, scale = outputs.difference(wanted, got)
             if not difference <= _ABSOLUTE + _RELATIVE * scale:
                 raise RuntimeError(f"ONNX Runtime differs from PyTorch by {difference:.3g}")
-            worst = max(worst, difference)
+            worst, relative = max(worst, difference), max(relative, difference / max(scale, _ABSOLUTE))
         shapes = engine_check.profile(list(probe.shape[-2:]), probe.shape[1], larger)
-        return worst, engine_check.build(file, {"input": shapes})
+        shapes = {"input": shapes}
+        return {
+            "max_abs_diff": worst,
+            "difference": relative,
+            "approximate": relative > outputs.TOLERANCE,
+            "engine": engine_check.build(file, shapes),
+            "fp16": half_check.measure(file, shapes, _pictures(*probe.shape[1:]), outputs),
+        }
+
+
+def _pictures(channels: int, height: int, width: int) -> list[Any]:
+    """Return random images in batches of four, fewer of them where they are large."""
+    import numpy
+
+    count = max(1, min(64, _MEASURED_PIXELS // (4 * height * width)))
+    random = numpy.random.default_rng(0)
+    return [random.normal(size=(4, channels, height, width)).astype(numpy.float32) for _ in range(count)]
 
 
 @contextlib.contextmanager

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from typing import Any
 
-from tao_hf.base.paths import TEMPLATE
-from tao_hf.rendering import environment, layers
+from tao_hf.in_runtime.probe import generated
 
 NAMES = ("avg_pool2d", "fold")  # functions of torch.nn.functional
 FILE = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/onnx_rewrites.py"
@@ -41,13 +38,4 @@ def called(run: Callable[[], Any]) -> tuple[str, ...]:
 
 def rewritten(names: Sequence[str]) -> AbstractContextManager[None]:
     """Return a context in which these functions are said otherwise, as in the generated export."""
-    return _module(tuple(names)).rewritten() if names else nullcontext()
-
-
-@cache
-def _module(names: tuple[str, ...]) -> types.ModuleType:
-    template = environment.make(TEMPLATE).get_template(layers.source(TEMPLATE, ("template",), FILE))
-    text = template.render({"rewrites": names})
-    module = types.ModuleType("onnx_rewrites")
-    exec(compile(text, "<onnx_rewrites.py>", "exec"), module.__dict__)  # noqa: S102 - what the template rendered
-    return module
+    return generated.module(FILE, rewrites=tuple(names)).rewritten() if names else nullcontext()
