@@ -281,6 +281,15 @@ def test_control_flow_that_onnx_lacks(bench: Bench) -> None:
     assert_diagnosed("ONNX export failed", "22.export", ran, "data-dependent")
 
 
+@pytest.mark.runtime
+def test_export_of_another_network(bench: Bench) -> None:
+    """What the exporter takes for a constant is one for ever."""
+    broken = "self._run(x + (1 if torch.jit.is_tracing() else 0)).logits"
+    with bench.edited(BACKBONE, ("self._run(x).logits", broken)):
+        ran = bench.subtask("export")
+    assert_diagnosed("The ONNX file differs from the model", "22.export", ran, "another network", "No file is written")
+
+
 BREAK_ONNX = """
 import sys, onnx
 model = onnx.load(sys.argv[2])

@@ -290,6 +290,19 @@ CODE = (
         steps=("18", "22.export"),
     ),
     Entry(
+        "The ONNX file differs from the model",
+        (
+            r"The exported model is another network: ",
+            r"The exported model's outputs have the shapes ",
+            r"\[ONNXRuntimeError\]",
+        ),
+        "The exporter recorded something else than what the model computes: a branch that it took, a size that it fixed, "
+        "or an operator that it translates wrongly.",
+        "Compare the parts of the model in the forward pass with what ONNX Runtime gives for them, replace the layer at "
+        "fault, or try another export.opset_version (17 suits TensorRT).",
+        steps=("18", "22.export"),
+    ),
+    Entry(
         "TensorRT cannot build the engine",
         (
             r"Failed to load ONNX file",

@@ -42,6 +42,18 @@ def file_gate(relative: str, what: str) -> Callable[[Job], str]:
     return gate
 
 
+def _export_gate(job: Job) -> str:
+    """Want an ONNX file, and say how far it is from the model: the last line of the export's status holds that."""
+    found = file_gate("export/{model}.onnx", "the ONNX file")(job)
+    status = job.results / "export" / "status.json"
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    try:
+        kpi = json.loads(lines[-1])["kpi"]
+        return f"{found}, differs from the model by {kpi['onnx_max_abs_diff']:.2g} on {kpi['onnx_images']} images"
+    except (IndexError, KeyError, TypeError, ValueError):  # without ONNX Runtime nothing is compared
+        return found
+
+
 def engine_gate(relative: str, what: str) -> Callable[[Job], str]:
     """Return a gate that wants an engine in the results, and says what built it and what executes it."""
 
@@ -139,7 +151,7 @@ STEPS = (
         title="Export to ONNX",
         context="pytorch",
         commands=command("export", "experiment_spec", "export/{model}.onnx"),
-        gate=file_gate("export/{model}.onnx", "the ONNX file"),
+        gate=_export_gate,
         needs=("22.train",),
     ),
     Step(
