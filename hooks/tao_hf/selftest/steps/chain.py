@@ -49,7 +49,8 @@ def _export_gate(job: Job) -> str:
     lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
     try:
         kpi = json.loads(lines[-1])["kpi"]
-        return f"{found}, differs from the model by {kpi['onnx_max_abs_diff']:.2g} on {kpi['onnx_images']} images"
+        words = f"{found}, differs from the model by {kpi['onnx_max_abs_diff']:.2g} on {kpi['onnx_images']} images"
+        return words + (", as rounding makes it differ from itself" if "onnx_model_own_diff" in kpi else "")
     except (IndexError, KeyError, TypeError, ValueError):  # without ONNX Runtime nothing is compared
         return found
 
