@@ -296,10 +296,10 @@ CODE = (
             r"The exported model's outputs have the shapes ",
             r"\[ONNXRuntimeError\]",
         ),
-        "The exporter recorded something else than what the model computes: a branch that it took, a size that it fixed, "
+        "The exporter recorded something else than what the model computes: a branch it took, a size it fixed, "
         "or an operator that it translates wrongly.",
-        "Compare the parts of the model in the forward pass with what ONNX Runtime gives for them, replace the layer at "
-        "fault, or try another export.opset_version (17 suits TensorRT).",
+        "Compare the parts of the model in the forward pass with what ONNX Runtime gives for them, and replace the "
+        "layer at fault, or try another export.opset_version (17 suits TensorRT).",
         steps=("18", "22.export"),
     ),
     Entry(
