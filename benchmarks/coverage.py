@@ -125,7 +125,8 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
 
 def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source: str) -> str:
     """Return the document."""
-    rows = ["| architecture | model | strategy | proof | export | engine | FP16 | tests | seconds | |", f"{'|---' * 10}|"]
+    columns = ("architecture", "model", "strategy", "proof", "export", "engine", "FP16", "tests", "seconds", "")
+    rows = [f"| {' | '.join(columns)} |", f"{'|---' * len(columns)}|"]
     rows += [_row(name, result, made["rows"][name]) for name, result in results.items()]
     versions = next((result["versions"] for result in results.values() if "versions" in result), {})
     against = sorted({result["against"] for result in results.values() if "against" in result})
@@ -154,9 +155,9 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
             "  `without f`: the export says the function f of PyTorch otherwise, because TensorRT refuses it.",
             f"- **engine**: layers that {_builders(results)} parsed and built of that twin, for batches of 1 to 16",
             "  (usually 8), and the seconds that it took.",
-            "- **FP16**: of that twin, how many of the predictions are those of FP32 (same label, pixels of the same label,",
-            "  matched predictions), and the largest difference as a part of the largest output, both by ONNX Runtime;",
-            "  operators that have to stay in FP32 for that. Its engine is built too.",
+            "- **FP16**: of that twin, how many of the predictions are those of FP32 (same label, pixels of the same",
+            "  label, matched predictions), and the largest difference as a part of the largest output, both by ONNX",
+            "  Runtime; operators that have to stay in FP32 for that. Its engine is built too.",
             "- **tests**: generated tests that passed; **seconds**: inspection, proof, rendering and tests together.",
             "",
             *rows,
@@ -168,7 +169,8 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
 
 def _row(name: str, result: dict[str, Any], architecture: str) -> str:
     if "strategy" not in result:
-        cells = ["", "", "", "", "", "", f"{result['seconds']:.0f}", f"**{result['outcome']}**: {_cell(result['reason'])}"]
+        note = f"**{result['outcome']}**: {_cell(result['reason'])}"
+        cells = ["", "", "", "", "", "", f"{result['seconds']:.0f}", note]
     else:
         sizes = " and ".join("x".join(map(str, size)) for size in result["sizes"])
         note = "" if result["outcome"] == PASSED else f"**{result['outcome']}**: {_cell(result['reason'])}"

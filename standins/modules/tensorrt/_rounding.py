@@ -13,8 +13,8 @@ _AXIS = "first_axis"
 def rounded(model):
     """Return the model with an Unsqueeze and a Squeeze after each node, which change nothing.
 
-    ONNX Runtime computes FP16 graphs in FP32 on most processors, and casts around each node. It leaves out casts between
-    two nodes, and with them the rounding, overflow too. Two operators that it has for FP16 keep the casts apart.
+    ONNX Runtime computes FP16 graphs in FP32 on most processors, and casts around each node. It leaves out casts
+    between two nodes, and with them the rounding, overflow too. Two operators that it has for FP16 keep them apart.
 
     Args:
         model (onnx.ModelProto): The graph; not changed.

@@ -228,8 +228,9 @@ def _tried(
     """Export, check, run on `probe` and build.
 
     Returns:
-        ``max_abs_diff``: the largest difference from what the model gives; ``difference``: the largest one as a part of
-        the largest output; ``approximate``: whether that is more than the task tolerates; ``engine``: see `engine_check.build`; ``fp16``: see `half_check.measure`.
+        ``max_abs_diff``: the largest difference from what the model gives; ``difference``: the largest one as a part
+        of the largest output; ``approximate``: whether that is more than the task tolerates; ``engine``: see
+        `engine_check.build`; ``fp16``: see `half_check.measure`.
 
     Raises:
         Exception: anything the exporter, the checker or ONNX Runtime raise, RuntimeError on disagreement, and
