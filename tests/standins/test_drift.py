@@ -219,8 +219,8 @@ def known(name: str, bindings: Bindings) -> bool:
 def test_tensorrt(tensorrt_bindings: Bindings) -> None:
     """Every class, enumeration member, method and function of the stand-in exists in TensorRT."""
     own = {
-        "IS_STAND_IN", "data_type", "device_array", "fill", "is_quantized", "precision", "read_engine",
-        "to_fp16", "to_int8", "write_engine",
+        "EXECUTOR", "IS_STAND_IN", "MAJOR", "RefusalError", "data_type", "device_array", "fill", "is_quantized",
+        "precision", "read_engine", "to_fp16", "to_int8", "write_engine",
     }  # fmt: skip
     offered = set()
     for path in (STANDINS / "modules" / "tensorrt").glob("*.py"):
