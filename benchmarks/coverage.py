@@ -27,6 +27,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.cells import cell, cells_of_export
 from tao_hf.rendering import tasks
 from tao_hf.runtime.kinds import get_runtime
 
@@ -82,6 +83,7 @@ def take(name: str, model: str, answers: dict[str, Any], tao_source: str) -> dic
     (BUILD / "logs").mkdir(parents=True, exist_ok=True)
     (BUILD / "logs" / f"{name}.log").write_text(output, encoding="utf-8")
     result = {"seconds": round(seconds, 1), **_judged(workdir / ".tao-hf" / taken, output, status)}
+    result["reason"] = result["reason"].replace(f"{BUILD}/", "")
     if result["outcome"] in (PASSED, REFUSED):
         shutil.rmtree(workdir, ignore_errors=True)
     return result
@@ -111,13 +113,7 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
         "passed_over": {name: entry["reason"] for name, entry in proofs["tried"].items() if not entry["passed"]},
         "difference": proofs["tried"][strategy]["difference"],
         "sizes": proofs["tried"][strategy]["sizes"],
-        "exporter": proofs["measured"][strategy]["onnx"]["exporter"]
-        + (" + size" if proofs["measured"][strategy]["onnx"].get("dynamic_size") else ""),
-        "export_difference": proofs["measured"][strategy]["onnx"]["difference"],
-        "approximate": proofs["measured"][strategy]["onnx"]["approximate"],
-        "rewrites": proofs["measured"][strategy]["onnx"].get("rewrites", []),
-        "engine": proofs["measured"][strategy]["onnx"]["engine"],
-        "fp16": proofs["measured"][strategy]["onnx"]["fp16"],
+        "onnx": proofs["measured"][strategy]["onnx"],
         "tests": sum(tests),
         "versions": findings["versions"],
     }
@@ -169,17 +165,15 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
 
 def _row(name: str, result: dict[str, Any], architecture: str) -> str:
     if "strategy" not in result:
-        note = f"**{result['outcome']}**: {_cell(result['reason'])}"
-        cells = ["", "", "", "", "", "", f"{result['seconds']:.0f}", note]
+        note = f"**{result['outcome']}**: {cell(result['reason'])}"
+        cells = [*[""] * 6, f"{result['seconds']:.0f}", note]
     else:
         sizes = " and ".join("x".join(map(str, size)) for size in result["sizes"])
-        note = "" if result["outcome"] == PASSED else f"**{result['outcome']}**: {_cell(result['reason'])}"
+        note = "" if result["outcome"] == PASSED else f"**{result['outcome']}**: {cell(result['reason'])}"
         cells = [
             result["strategy"],
             f"{result['difference']:.1e} at {sizes}",
-            _export(result),
-            _engine(result["engine"]),
-            _half(result["fp16"]),
+            *cells_of_export(result["onnx"]),
             str(result["tests"]),
             f"{result['seconds']:.0f}",
             note,
@@ -187,39 +181,18 @@ def _row(name: str, result: dict[str, Any], architecture: str) -> str:
     return f"| {architecture} | {name} | {' | '.join(cells)} |"
 
 
-def _export(result: dict[str, Any]) -> str:
-    exact = ", approximate" if result["approximate"] else ""
-    return f"{result['export_difference']:.1e}{exact} ({' without '.join([result['exporter'], *result['rewrites']])})"
-
-
-def _engine(engine: dict[str, Any]) -> str:
-    return f"{engine['layers']:,} in {engine['seconds']:.1f} s" if engine["builder"] else "not built"
-
-
-def _half(half: dict[str, Any]) -> str:
-    if half["error"]:
-        return f"none: {_cell(half['error'])}"
-    kept = f", {', '.join(half['kept'])} in FP32" if half["kept"] else ""
-    worst = "overflow" if half["difference"] is None else f"{half['difference']:.1e}"
-    return f"{half['agreement']:.2%}, {worst}{kept}"
-
-
 def _builders(results: dict[str, dict[str, Any]]) -> str:
-    names = {result["engine"]["builder"] for result in results.values() if "engine" in result}
+    names = {result["onnx"]["engine"]["builder"] for result in results.values() if "onnx" in result}
     return " and ".join(sorted(name or "nothing (there was no TensorRT)" for name in names)) or "nothing"
 
 
 def _passed_over(results: dict[str, dict[str, Any]]) -> list[str]:
     lines = [
-        f"- {name}: " + "; ".join(f"{strategy}: {_cell(reason)}" for strategy, reason in result["passed_over"].items())
+        f"- {name}: " + "; ".join(f"{strategy}: {cell(reason)}" for strategy, reason in result["passed_over"].items())
         for name, result in results.items()
         if result.get("passed_over")
     ]
     return ["## Why a strategy was passed over", "", *lines, ""] if lines else []
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace(f"{BUILD}/", "").replace("|", "\\|").split())
 
 
 def _outcomes(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,30 @@
+"""Cells of the tables that the measurements of architectures write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def cell(text: str) -> str:
+    """Return a text in one line that breaks no table."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def cells_of_export(onnx: dict[str, Any]) -> list[str]:
+    """Return the cells "export", "engine" and "FP16" of an export that works; see `onnx_check.try_exporters`."""
+    exporter = onnx["exporter"] + (" + size" if onnx["dynamic_size"] else "")
+    exact = ", approximate" if onnx["approximate"] else ""
+    export = f"{onnx['difference']:.1e}{exact} ({' without '.join([exporter, *onnx['rewrites']])})"
+    return [export, _engine(onnx["engine"]), _half(onnx["fp16"])]
+
+
+def _engine(engine: dict[str, Any]) -> str:
+    return f"{engine['layers']:,} in {engine['seconds']:.1f} s" if engine["builder"] else "not built"
+
+
+def _half(half: dict[str, Any]) -> str:
+    if half["error"]:
+        return f"none: {cell(half['error'])}"
+    kept = f", {', '.join(half['kept'])} in FP32" if half["kept"] else ""
+    worst = "overflow" if half["difference"] is None else f"{half['difference']:.1e}"
+    return f"{half['agreement']:.2%}, {worst}{kept}"
