@@ -27,4 +27,5 @@ def _half(half: dict[str, Any]) -> str:
         return f"none: {cell(half['error'])}"
     kept = f", {', '.join(half['kept'])} in FP32" if half["kept"] else ""
     worst = "overflow" if half["difference"] is None else f"{half['difference']:.1e}"
-    return f"{half['agreement']:.2%}, {worst}{kept}"
+    chosen = f" ({half['choices']:.0%} of the proposals are those of FP32)" if half["choices"] is not None else ""
+    return f"{half['agreement']:.2%}, {worst}{chosen}{kept}"

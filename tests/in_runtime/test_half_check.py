@@ -15,7 +15,7 @@ def test_most_networks_keep_nothing(said: Callable) -> None:  # noqa: F811
     """A convolution agrees in FP16 as it is, and is built."""
     half = said("print(json.dumps(tried(torch.nn.Conv2d(3, 4, 3))))")["fp16"]
     assert half["kept"] == [] and half["error"] is None
-    assert half["agreement"] == 1.0 and 0 < half["difference"] < 1e-2
+    assert half["agreement"] == 1.0 and 0 < half["difference"] < 1e-2 and half["choices"] is None
 
 
 def test_norms_that_overflow_stay_in_fp32(said: Callable) -> None:  # noqa: F811
@@ -38,6 +38,25 @@ def test_norms_that_overflow_stay_in_fp32(said: Callable) -> None:  # noqa: F811
     """)
     assert found["mended"]["kept"] == ["Pow", "ReduceMean", "Sqrt"] and found["mended"]["agreement"] >= 0.99
     assert found["as it is"]["kept"] == [] and found["as it is"]["agreement"] < 0.9
+
+
+def test_what_is_chosen_among_equals_does_not_matter(said: Callable) -> None:  # noqa: F811
+    """Scores that FP16 cannot tell apart: other proposals are chosen, and their values are compared all the same."""
+    found = said("""
+        class Choice(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.conv = torch.nn.Conv2d(3, 4, 3)
+
+            def forward(self, x):
+                values = self.conv(x).flatten(2)
+                chosen = (1 + 1e-5 * values[:, 0]).topk(4).indices
+                return values.gather(2, chosen[:, None].expand(-1, 4, -1)).unflatten(2, (2, 2))
+
+        print(json.dumps(tried(Choice())["fp16"]))
+    """)
+    assert found["agreement"] == 1.0 and found["difference"] < 1e-2
+    assert 0 < found["choices"] < 0.9
 
 
 def test_what_is_not_built_is_no_choice(said: Callable) -> None:  # noqa: F811

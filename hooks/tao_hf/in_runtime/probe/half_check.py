@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import tempfile
@@ -30,6 +31,9 @@ def measure(
 ) -> dict[str, Any]:
     """Bring an ONNX file into FP16, run it, and build its engine.
 
+    Networks that choose among proposals (TopK) are compared with FP32 on the proposals that were chosen in FP16: with
+    random weights many are as good as each other, and rounding decides between them.
+
     Args:
         file: path of the ONNX file.
         shapes: for the engine; see `engine_check.build`.
@@ -39,19 +43,25 @@ def measure(
     Returns:
         ``kept``: operators that stay in FP32, those of the best attempt where none is good enough; ``agreement``: the
         part of the predictions that are the same as in FP32; ``difference``: the largest one, as a part of the
-        largest output, None where an output overflows; ``error``: why there is no such network, or None.
+        largest output, None where an output overflows; ``choices``: the part of the proposals that FP32 chooses too,
+        None where nothing is chosen; ``error``: why there is no such network, or None.
     """
     import onnx
 
     rounding = load_file(TEMPLATE / "standins" / "modules" / "tensorrt" / "_rounding.py")
     model = onnx.load(file)
     there = {node.op_type for node in model.graph.node}
-    expected = _run(model, batches)
-    best: dict[str, Any] = {"kept": [], "agreement": None, "difference": None, "error": "not tried"}
+    chosen = [node.output[1] for node in model.graph.node if node.op_type == "TopK"]
+    told, given = _with_choices_told(model, chosen), _with_choices_given(model)
+    own = [_split(values, chosen)[1] for values in _run(told, batches)]
+    best: dict[str, Any] = dict.fromkeys(("kept", "agreement", "difference", "choices"))
+    best |= {"kept": [], "error": "not tried"}
     for kept in _choices(there):
         try:
             half = generated.module(FILE, kept_in_fp32=tuple(kept)).to_fp16(model)
-            found = _run(rounding.rounded(half), batches)
+            values = _run(_with_choices_told(rounding.rounded(half), chosen), batches)
+            found, choices = zip(*(_split(value, chosen) for value in values), strict=True)
+            expected = _run(given, [(batch, *choice) for batch, choice in zip(batches, choices, strict=True)])
             agreement = sum(map(outputs.agreement, expected, found)) / len(batches)
             if best["error"] is None and agreement <= best["agreement"]:
                 continue
@@ -62,7 +72,13 @@ def measure(
             continue
         worst = [difference / scale for difference, scale in map(outputs.difference, expected, found)]
         finite = all(map(math.isfinite, worst))
-        best = {"kept": kept, "agreement": agreement, "difference": max(worst) if finite else None, "error": None}
+        best = {
+            "kept": kept,
+            "agreement": agreement,
+            "difference": max(worst) if finite else None,
+            "choices": _same(own, choices) if chosen else None,
+            "error": None,
+        }
         if agreement >= ENOUGH:
             break
     return best
@@ -78,14 +94,62 @@ def _choices(there: set[str]) -> Iterator[list[str]]:
     yield sorted(there - _WEIGHTED)
 
 
-def _run(model: Any, batches: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the outputs of a model for each batch."""
+def _with_choices_told(model: Any, chosen: Sequence[str]) -> Any:
+    """Return a model whose last outputs are the indices of what it chooses."""
+    import onnx
+
+    telling = copy.deepcopy(model)
+    for name in chosen:
+        telling.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, None))
+    return telling
+
+
+def _with_choices_given(model: Any) -> Any:
+    """Return a model that takes the indices of what to choose as further inputs."""
+    import onnx
+
+    given = copy.deepcopy(model)
+    nodes = []
+    for node in given.graph.node:
+        if node.op_type != "TopK":
+            nodes.append(node)
+            continue
+        best, indices = node.output
+        given.graph.input.append(onnx.helper.make_tensor_value_info(indices, onnx.TensorProto.INT64, None))
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), -1)
+        if best:
+            nodes.append(onnx.helper.make_node("GatherElements", [node.input[0], indices], [best], axis=axis))
+    del given.graph.node[:]
+    given.graph.node.extend(nodes)
+    return given
+
+
+def _split(values: tuple[Any, ...], chosen: Sequence[str]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the outputs proper, and the choices."""
+    place = len(values) - len(chosen)
+    return values[:place], values[place:]
+
+
+def _same(own: Sequence[Any], other: Sequence[Any]) -> float:
+    """Return which part of the choices is the same; a choice is an array of indices (batch, ..., number)."""
+    shares = []
+    for ours, theirs in zip(own, other, strict=True):
+        for one, two in zip(ours, theirs, strict=True):
+            rows = zip(one.reshape(-1, one.shape[-1]), two.reshape(-1, two.shape[-1]), strict=True)
+            shares += [len(set(first) & set(second)) / len(set(first)) for first, second in rows]
+    return sum(shares) / len(shares)
+
+
+def _run(model: Any, feeds: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the outputs of a model for each batch: an array, or a tuple where there are more inputs than one."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return [tuple(session.run(None, {"input": batch})) for batch in batches]
+    names = [value.name for value in session.get_inputs()]
+    values = [feed if isinstance(feed, tuple) else (feed,) for feed in feeds]
+    return [tuple(session.run(None, dict(zip(names, value, strict=True)))) for value in values]
 
 
 def _build(model: Any, shapes: Mapping[str, Sequence[Sequence[int]]]) -> None:

@@ -23,7 +23,10 @@ _KEPT_LAYERS = 2
 _CLASSES = 8
 _MAX_PARAMETERS = 500_000_000
 _MAX_PATCHES = 20_000
-_MEASURED_PIXELS = 32 * 224 * 224  # of all images together
+# How many images batch norms are fitted to and FP16 is measured on, and the pixels that they have together at most.
+_FITTED, _MEASURED, _PIXELS = 16, 256, 32 * 224 * 224
+_BATCH = 4
+_SMOOTH = 16  # pixels from one random number to the next in an image
 _OTHER_SIZE = 64  # pixels to add for a size that the export was not traced with
 _NOISE = 0.02
 _LEAST_VARIANCE = 1e-2
@@ -90,11 +93,11 @@ def check(
         except Exception as error:
             problem = problem or f"the model cannot be built: {first_line(error)}"
             continue
-        example = torch.randn(1, channels, *size)
-        probe = torch.randn(2, channels, *size)
+        example = pictures(1, channels, *size)
+        probe = pictures(2, channels, *size)
         try:
             with torch.no_grad():
-                enliven(model, probe)
+                enliven(model, pictures(_count(_FITTED, size), channels, *size))
                 model(probe)
             return try_exporters(model, example, probe, outputs, names)
         except Exception as error:
@@ -177,7 +180,7 @@ def enliven(model: Any, batch: Any) -> None:
     if norms:
         model(batch)
     for norm in norms:
-        norm.running_var.clamp_(min=_LEAST_VARIANCE)  # two alike pictures must not make it amplify rounding
+        norm.running_var.clamp_(min=_LEAST_VARIANCE)  # alike pictures must not make it amplify rounding
     model.eval()  # after all changes: some architectures compute there what follows from weights
 
 
@@ -273,7 +276,7 @@ def _tried(
         batches = [probe, probe[:1]]
         if dynamic_size:
             height, width = probe.shape[-2:]
-            batches.append(torch.randn(1, probe.shape[1], height + _OTHER_SIZE, width + 2 * _OTHER_SIZE))
+            batches.append(pictures(1, probe.shape[1], height + _OTHER_SIZE, width + 2 * _OTHER_SIZE))
         worst = relative = 0.0
         larger = list(batches[-1].shape[-2:]) if dynamic_size else None
         for batch in batches:
@@ -287,24 +290,33 @@ def _tried(
             if not difference <= _ABSOLUTE + _RELATIVE * scale:
                 raise RuntimeError(f"ONNX Runtime differs from PyTorch by {difference:.3g}")
             worst, relative = max(worst, difference), max(relative, difference / max(scale, _ABSOLUTE))
-        shapes = engine_check.profile(list(probe.shape[-2:]), probe.shape[1], larger)
-        shapes = {"input": shapes}
+        _, channels, *size = probe.shape
+        shapes = {"input": engine_check.profile(size, channels, larger)}
+        measured = pictures(_count(_MEASURED, size), channels, *size).split(_BATCH)
         return {
             "max_abs_diff": worst,
             "difference": relative,
             "approximate": relative > outputs.TOLERANCE,
             "engine": engine_check.build(file, shapes),
-            "fp16": half_check.measure(file, shapes, _pictures(*probe.shape[1:]), outputs),
+            "fp16": half_check.measure(file, shapes, [images.numpy() for images in measured], outputs),
         }
 
 
-def _pictures(channels: int, height: int, width: int) -> list[Any]:
-    """Return random images in batches of four, fewer of them where they are large."""
-    import numpy
+def pictures(count: int, channels: int, height: int, width: int) -> Any:
+    """Return random images as smooth as photographs, a tensor (N, C, H, W).
 
-    count = max(1, min(64, _MEASURED_PIXELS // (4 * height * width)))
-    random = numpy.random.default_rng(0)
-    return [random.normal(size=(4, channels, height, width)).astype(numpy.float32) for _ in range(count)]
+    In noise the features of neighbours have nothing to do with each other: what samples between them makes a large
+    difference of any rounding, as no trained model on photographs does.
+    """
+    import torch
+
+    coarse = torch.randn(count, channels, *(max(2, side // _SMOOTH) for side in (height, width)))
+    return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+
+
+def _count(most: int, size: Sequence[int]) -> int:
+    """Return how many images of this height and width to take: at most so many, fewer of large ones, at least two."""
+    return max(2, min(most, _PIXELS // (size[0] * size[1])))
 
 
 @contextlib.contextmanager
