@@ -49,6 +49,7 @@ def new_report(
         "metrics": {"native": None, "deployed": None},
         "cross_check": _no_comparison("FP32"),
         "cross_check_fp16": _no_comparison("FP16"),
+        "int8": None,
         "last_run": [],
     }
     for entry, (step_id, title) in zip(report["steps"], steps, strict=True):
@@ -67,6 +68,13 @@ def comparison(check: Mapping[str, Any]) -> str:
     return f"{check['agreement']:.2%} {agreement}, {difference} {check['max_abs_diff']:.3g}"
 
 
+def int8_words(found: Mapping[str, Any]) -> str:
+    """Return what INT8 made of the metric, and how many layers it was kept from."""
+    lost = max(0.0, found["loss"])
+    kept = f", {len(found['kept'])} layers kept in FP32" if found["kept"] else ""
+    return f"{found['metric']} {found['deployed']:.4f} instead of {found['native']:.4f}, loses {lost:.4f}{kept}"
+
+
 def engine_words(engine: Mapping[str, Any]) -> str:
     """Return who built and who executed an engine, by their true names."""
     builder, executor = engine["builder"], engine["executor"]
@@ -76,7 +84,7 @@ def engine_words(engine: Mapping[str, Any]) -> str:
 
 
 def set_figures(report: dict[str, Any], figures: Mapping[str, dict[str, Any]]) -> None:
-    """Record what was found: the "engine", "native" and "deployed" metrics, "fp32" and "fp16" comparisons.
+    """Record what was found: the "engine", "native" and "deployed" metrics, "fp32" and "fp16" comparisons, "int8".
 
     What is not among them is emptied.
     """
@@ -84,12 +92,13 @@ def set_figures(report: dict[str, Any], figures: Mapping[str, dict[str, Any]]) -
     report["metrics"] = {side: figures.get(side) for side in ("native", "deployed")}
     report["cross_check"] = figures.get("fp32") or _no_comparison("FP32")
     report["cross_check_fp16"] = figures.get("fp16") or _no_comparison("FP16")
+    report["int8"] = figures.get("int8")
 
 
 def figures_of(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return what `set_figures` recorded."""
     checks = {"fp32": report["cross_check"], "fp16": report["cross_check_fp16"]}
-    found = {"engine": report.get("engine"), **report["metrics"], **checks}
+    found = {"engine": report.get("engine"), **report["metrics"], **checks, "int8": report.get("int8")}
     return {name: dict(figure) for name, figure in found.items() if figure}
 
 
@@ -273,6 +282,10 @@ def markdown(report: dict[str, Any]) -> str:
             "",
             f"On {check['images']} images at {check['precision']}: {_cell(comparison(check))}.",
         ]
+    int8 = report.get("int8")
+    if int8:
+        lines += ["", f"On {int8['images']} images at INT8: {_cell(int8_words(int8))}."]
+        lines += [f"Kept in FP32: {_cell(', '.join(int8['kept']))}."] if int8["kept"] else []
     return "\n".join(lines) + "\n"
 
 
@@ -306,6 +319,10 @@ def summary_table(report: dict[str, Any]) -> str:
         f"  native against deployed ({check['precision']}, {check['images']} images): {plain(comparison(check))}"
         for check in checks
     ]
+    if report.get("int8"):
+        lines.append(
+            f"  native against deployed (INT8, {report['int8']['images']} images): {plain(int8_words(report['int8']))}"
+        )
     lines += ["", f"  proof: {plain(_proof_sentence(report))}"]
     if report["stand_ins"]:
         lines += ["", f"  on stand-ins: {', '.join(report['stand_ins'])}"]

@@ -93,24 +93,30 @@ def predictions_gate(folder: str) -> Callable[[Job], str]:
     return gate
 
 
+def metrics(job: Job, folder: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the numbers of a results.json, and those of them that are metrics; the first is the task's own."""
+    path = needs_file(job.results / folder / "results.json", "the metrics file")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise StepError("results.json is not valid JSON") from None
+    numbers = {
+        key: value
+        for key, value in (found.items() if isinstance(found, dict) else ())
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    scores = {key: value for key, value in numbers.items() if key != "num_images"}
+    if not scores or not all(map(math.isfinite, numbers.values())):
+        raise StepError("results.json holds no metric, or one that is not finite")
+    count = count_images(images_folder(job.dataset, "test"))
+    if numbers.get("num_images", count) != count:
+        raise StepError(f"results.json counts {numbers['num_images']} images, the test split holds {count}")
+    return numbers, scores
+
+
 def _metrics_gate(folder: str, side: str) -> Callable[[Job], str]:
     def gate(job: Job) -> str:
-        path = needs_file(job.results / folder / "results.json", "the metrics file")
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise StepError("results.json is not valid JSON") from None
-        numbers = {
-            key: value
-            for key, value in (found.items() if isinstance(found, dict) else ())
-            if isinstance(value, (int, float)) and not isinstance(value, bool)
-        }
-        scores = {key: value for key, value in numbers.items() if key != "num_images"}
-        if not scores or not all(map(math.isfinite, numbers.values())):
-            raise StepError("results.json holds no metric, or one that is not finite")
-        count = count_images(images_folder(job.dataset, "test"))
-        if numbers.get("num_images", count) != count:
-            raise StepError(f"results.json counts {numbers['num_images']} images, the test split holds {count}")
+        numbers, scores = metrics(job, folder)
         other = job.figures.get("native")
         if side == "deployed" and other and not (scores.keys() & other.keys()):
             raise StepError("native and deployed results.json have no metric in common")
