@@ -32,6 +32,9 @@ FIGURES = {
     "deployed": {"top_1_accuracy": 0.95},
     "fp32": {"images": 360, "agreement": 0.9972, "max_abs_diff": 2.5e-6, "precision": "FP32", "words": WORDS},
     "fp16": {"images": 360, "agreement": 0.9861, "max_abs_diff": 1.5e-3, "precision": "FP16", "words": WORDS},
+    "int8": {
+        "metric": "top_1_accuracy", "native": 0.95, "deployed": 0.945, "loss": 0.005, "kept": ["head"], "images": 360,
+    },
 }
 
 
@@ -67,6 +70,7 @@ def test_the_keys_are_those_of_the_contract(fresh: dict, tmp_path: Path) -> None
         "metrics",
         "cross_check",
         "cross_check_fp16",
+        "int8",
         "last_run",
     ]
     keys = ["id", "title", "status", "seconds", "reason", "log", "advice"]
@@ -75,6 +79,15 @@ def test_the_keys_are_those_of_the_contract(fresh: dict, tmp_path: Path) -> None
     for check in ("cross_check", "cross_check_fp16"):
         assert set(stored[check]) == {"images", "agreement", "max_abs_diff", "precision", "words"}
     assert report.load(tmp_path) == stored
+
+
+def test_what_int8_loses_and_what_was_kept_from_it_is_said(fresh: dict) -> None:
+    result = finish(fresh)
+    said = "top_1_accuracy 0.9450 instead of 0.9500, loses 0.0050, 1 layers kept in FP32"
+    assert f"(INT8, 360 images): {said}" in report.summary_table(result)
+    assert said.replace("_", "\\_") in report.markdown(result) and "Kept in FP32: head." in report.markdown(result)
+    result["int8"] = None
+    assert "INT8" not in report.summary_table(result) + report.markdown(result)
 
 
 @pytest.mark.parametrize(
