@@ -705,6 +705,10 @@ def test_entries_fit_their_steps() -> None:
     line = "native and deployed differ: outputs differ by up to 3 (FP32 allows 0.001)"
     assert diagnose("23", line) and diagnose("23.fp16", line)
     assert diagnose("18", line) is None
+    line = "failed: mIoU 0.70 instead of 0.80, loses 0.1000, and may lose less than 0.01; the layers that cost most"
+    assert diagnose("23.int8", line).symptom == "INT8 costs too much" and diagnose("23", line) is None
+    line = "ValueError: INT8 needs 128 calibration images (cal_batches 16 times cal_batch_size 8), and"
+    assert diagnose("23.int8", line).symptom == "Too few calibration images"
 
 
 def test_every_advice_is_one_plain_sentence() -> None:

@@ -318,7 +318,22 @@ CODE = (
         "The ONNX file has a layer that TensorRT does not know or cannot build at this precision, or it is damaged.",
         "Find the layer, if it is not named above, with `trtexec --onnx=MODEL.onnx --verbose` in ./tao-hf shell deploy "
         "(the file lies in .tao-hf/MODEL/results/export), replace it in the model or write a plugin for it.",
-        steps=("19", "22.gen_trt_engine", "23.fp16"),
+        steps=("19", "22.gen_trt_engine", "23.fp16", "23.int8"),
+    ),
+    Entry(
+        "INT8 costs too much",
+        (r"instead of [\d.]+, loses [\d.]+.*and may lose less than",),
+        "Some layers' numbers are too far apart for 255 steps, or the calibration images are unlike those of the test.",
+        "Keep the layers that the message names with the setting that it gives (./tao-hf test MODEL --full --data FOLDER "
+        "with it), or calibrate on more images.",
+        steps=("23.int8",),
+    ),
+    Entry(
+        "Too few calibration images",
+        (r"INT8 needs \d+ calibration images|Number of calibration images \(\d+\) should be larger",),
+        "The training split has fewer images than the batches of the calibration take.",
+        "Add images, or set fewer with --set gen_trt_engine.tensorrt.calibration.cal_batches=N.",
+        steps=("23.int8", "22.gen_trt_engine"),
     ),
     Entry(
         "TensorRT's results differ from PyTorch's",
