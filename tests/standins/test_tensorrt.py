@@ -36,9 +36,10 @@ RNG = np.random.default_rng(7)
 def save_graph(path="model.onnx", batch="batch"):
     '''Write a small classifier: (batch, 3, 8, 8) to (batch, 4).'''
     conv = RNG.normal(size=(8, 3, 3, 3)).astype("float32") * 0.2
+    bias = RNG.normal(size=8).astype("float32")
     head = RNG.normal(size=(8, 4)).astype("float32")
     nodes = [
-        helper.make_node("Conv", ["input", "conv_w"], ["c"], pads=[1, 1, 1, 1], name="conv"),
+        helper.make_node("Conv", ["input", "conv_w", "conv_b"], ["c"], pads=[1, 1, 1, 1], name="conv"),
         helper.make_node("Relu", ["c"], ["r"]),
         helper.make_node("GlobalAveragePool", ["r"], ["p"]),
         helper.make_node("Flatten", ["p"], ["f"]),
@@ -48,7 +49,7 @@ def save_graph(path="model.onnx", batch="batch"):
         nodes, "classifier",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, 8, 8])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [batch, 4])],
-        [numpy_helper.from_array(conv, "conv_w"), numpy_helper.from_array(head, "head_w")],
+        [numpy_helper.from_array(array, name) for name, array in (("conv_w", conv), ("conv_b", bias), ("head_w", head))],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
 

@@ -324,8 +324,8 @@ CODE = (
         "INT8 costs too much",
         (r"instead of [\d.]+, loses [\d.]+.*and may lose less than",),
         "Some layers' numbers are too far apart for 255 steps, or the calibration images are unlike those of the test.",
-        "Keep the layers that the message names with the setting that it gives (./tao-hf test MODEL --full --data FOLDER "
-        "with it), or calibrate on more images.",
+        "Run ./tao-hf test MODEL --full --data FOLDER again with the setting that the message gives, which keeps the "
+        "layers that it names, or calibrate on more images.",
         steps=("23.int8",),
     ),
     Entry(
