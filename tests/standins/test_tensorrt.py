@@ -49,7 +49,8 @@ def save_graph(path="model.onnx", batch="batch"):
         nodes, "classifier",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, 8, 8])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [batch, 4])],
-        [numpy_helper.from_array(array, name) for name, array in (("conv_w", conv), ("conv_b", bias), ("head_w", head))],
+        [numpy_helper.from_array(array, name)
+         for name, array in (("conv_w", conv), ("conv_b", bias), ("head_w", head))],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
 
