@@ -217,7 +217,7 @@ def test_package_that_is_not_in_the_image(bench: Bench) -> None:
 
 @pytest.mark.runtime
 def test_pytorch_in_deploy_code(bench: Bench) -> None:
-    with bench.edited(f"{DEPLOY}/engine_builder.py", ("import numpy as np", "import numpy as np\nimport torch")):
+    with bench.edited(f"{DEPLOY}/engine_builder.py", ("import logging\n", "import logging\nimport torch\n")):
         ran = bench.deploy("gen_trt_engine")
     assert_diagnosed("PyTorch needed in tao-deploy", "22.gen_trt_engine", ran)
 
