@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_NAMED = 6  # operators; when nothing less helps, the inspection keeps all but the layers with weights
+
 
 def cell(text: str) -> str:
     """Return a text in one line that breaks no table."""
@@ -25,7 +27,8 @@ def _engine(engine: dict[str, Any]) -> str:
 def _half(half: dict[str, Any]) -> str:
     if half["error"]:
         return f"none: {cell(half['error'])}"
-    kept = f", {', '.join(half['kept'])} in FP32" if half["kept"] else ""
+    names = ", ".join(half["kept"]) if len(half["kept"]) <= _NAMED else "all but the layers with weights"
+    kept = f", {names} in FP32" if half["kept"] else ""
     worst = "overflow" if half["difference"] is None else f"{half['difference']:.1e}"
     chosen = f" ({half['choices']:.0%} of the proposals are those of FP32)" if half["choices"] is not None else ""
     return f"{half['agreement']:.2%}, {worst}{chosen}{kept}"

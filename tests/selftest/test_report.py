@@ -83,7 +83,7 @@ def test_the_keys_are_those_of_the_contract(fresh: dict, tmp_path: Path) -> None
 
 def test_what_int8_loses_and_what_was_kept_from_it_is_said(fresh: dict) -> None:
     result = finish(fresh)
-    said = "top_1_accuracy 0.9450 instead of 0.9500, loses 0.0050, 1 layers kept in FP32"
+    said = "top_1_accuracy 0.9450 instead of 0.9500, loses 0.0050, 1 layer kept in FP32"
     assert f"(INT8, 360 images): {said}" in report.summary_table(result)
     assert said.replace("_", "\\_") in report.markdown(result) and "Kept in FP32: head." in report.markdown(result)
     result["int8"] = None

@@ -599,6 +599,30 @@ def test_the_whole_chain_passes_through_the_models_own_commands_in_their_context
     assert report["cross_check_fp16"] == {**report["cross_check"], "max_abs_diff": 1e-3, "precision": "FP16"}
 
 
+@pytest.mark.parametrize(
+    ("kpi", "words"),
+    [
+        ({"onnx_max_abs_diff": 1.2e-6, "onnx_images": 8}, ", differs from the model by 1.2e-06 on 8 images"),
+        (
+            {"onnx_max_abs_diff": 0.3, "onnx_images": 8, "onnx_model_own_diff": 0.2},
+            ", differs from the model by 0.3 on 8 images, as rounding makes it differ from itself",
+        ),
+        ({}, ""),
+    ],
+)
+def test_the_export_says_how_far_it_is_from_the_model(tao: PlayedTao, kpi: dict[str, float], words: str) -> None:
+    written = tao.runtime.replies["export"].effect
+
+    def export() -> None:
+        written()
+        lines = [{"status": "STARTED"}, {"status": "RUNNING", "kpi": kpi}]
+        tao.write(tao.results / "export" / "status.json", "\n".join(map(json.dumps, lines)) + "\n")
+
+    tao.runtime.replies["export"] = Reply(effect=export)
+    status, reason = outcome(run_all(tao))["22.export"]
+    assert status == "passed" and reason.startswith(f"{MODEL}.onnx, ") and reason.endswith(f"B{words}")
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Return a dataset of the person's own, whose 20 training images make two batches."""
@@ -617,7 +641,7 @@ def test_int8_is_calibrated_on_the_training_images_and_may_lose_less_than_a_hund
         effect=lambda: tao.metrics("trt_evaluate_int8", top_1_accuracy=0.891)
     )
     report = run_all(tao, data=data)
-    said = "top_1_accuracy 0.8910 instead of 0.9000, loses 0.0090, 1 layers kept in FP32"
+    said = "top_1_accuracy 0.8910 instead of 0.9000, loses 0.0090, 1 layer kept in FP32"
     assert outcome(report)["23.int8"] == ("passed", said)
     assert report["int8"] == {
         "metric": "top_1_accuracy", "native": 0.9, "deployed": 0.891, "loss": pytest.approx(0.009), "kept": ["a"],

@@ -71,7 +71,8 @@ def comparison(check: Mapping[str, Any]) -> str:
 def int8_words(found: Mapping[str, Any]) -> str:
     """Return what INT8 made of the metric, and how many layers it was kept from."""
     lost = max(0.0, found["loss"])
-    kept = f", {len(found['kept'])} layers kept in FP32" if found["kept"] else ""
+    count = len(found["kept"])
+    kept = f", {count} {'layer' if count == 1 else 'layers'} kept in FP32" if count else ""
     return f"{found['metric']} {found['deployed']:.4f} instead of {found['native']:.4f}, loses {lost:.4f}{kept}"
 
 
