@@ -21,7 +21,9 @@ def cells_of_export(onnx: dict[str, Any]) -> list[str]:
 
 
 def _engine(engine: dict[str, Any]) -> str:
-    return f"{engine['layers']:,} in {engine['seconds']:.1f} s" if engine["builder"] else "not built"
+    if not engine["builder"]:
+        return "not built"
+    return f"{engine['layers']:,}" + (f" in {engine['seconds']:.1f} s" if "seconds" in engine else "")
 
 
 def _half(half: dict[str, Any]) -> str:

@@ -97,7 +97,7 @@ def check(
         probe = pictures(2, channels, *size)
         try:
             with torch.no_grad():
-                enliven(model, pictures(_count(_FITTED, size), channels, *size))
+                enliven(model, fitting_pictures(channels, size))
                 model(probe)
             return try_exporters(model, example, probe, outputs, names)
         except Exception as error:
@@ -312,6 +312,11 @@ def pictures(count: int, channels: int, height: int, width: int) -> Any:
 
     coarse = torch.randn(count, channels, *(max(2, side // _SMOOTH) for side in (height, width)))
     return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+
+
+def fitting_pictures(channels: int, size: Sequence[int]) -> Any:
+    """Return the images, a tensor (N, C, H, W), that `enliven` fits batch norms to: 16, fewer of large ones."""
+    return pictures(_count(_FITTED, size), channels, *size)
 
 
 def _count(most: int, size: Sequence[int]) -> int:
