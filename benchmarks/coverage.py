@@ -27,6 +27,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks import processes
 from benchmarks.cells import cell, cells_of_export
 from tao_hf.rendering import tasks
 from tao_hf.runtime.kinds import get_runtime
@@ -42,9 +43,7 @@ PASSED, FAILED, REFUSED, CRASHED = "passed", "failed", "refused", "crashed"
 
 def make_models(python: str, module: str, names: list[str]) -> dict[str, Any]:
     """Make the tiny models of a module in the local runtime; return its rows, and what it has no row for."""
-    command = [python, "-W", "ignore", "-m", f"tests.support.models.{module}", str(BUILD / "models"), *names]
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'hooks'}"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    done = processes.run(python, "-m", f"tests.support.models.{module}", str(BUILD / "models"), *names)
     if done.returncode:
         raise SystemExit(f"the tiny models cannot be made: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])

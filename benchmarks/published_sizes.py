@@ -11,14 +11,15 @@ local runtime. The table is written into docs/coverage/published-sizes.md.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import processes
 from benchmarks.cells import cell, cells_of_export
 from tao_hf.rendering import tasks
 from tao_hf.runtime.kinds import get_runtime
@@ -57,7 +58,8 @@ def measure(task: str, architecture: str) -> dict[str, Any]:
     transformers.logging.set_verbosity_error()
     outputs = task_code.load(task, "outputs")
     about = tasks.task(ROOT, task)
-    classes = _models(about).mapped()[architecture]
+    models = importlib.import_module(f"tests.support.models.{about['tiny_models']['module']}")
+    classes = models.mapped()[architecture]
     cls = getattr(transformers, classes if isinstance(classes, str) else classes[0])
     config = transformers.AutoConfig.for_model(architecture)
     refusal = outputs.refuse(cls, config.to_dict())
@@ -73,22 +75,12 @@ def measure(task: str, architecture: str) -> dict[str, Any]:
     return {"size": size, "onnx": found}
 
 
-def _models(about: dict[str, Any]) -> Any:
-    """Return the module with a task's models."""
-    import importlib
-
-    return importlib.import_module(f"tests.support.models.{about['tiny_models']['module']}")
-
-
 def take(python: str, task: str, architecture: str) -> dict[str, Any]:
     """Measure an architecture in a process of its own."""
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'hooks'}", "HF_HUB_OFFLINE": "1"}
-    command = [python, "-W", "ignore", "-m", "benchmarks.published_sizes", "--task", task, "--measure", architecture]
+    arguments = ["-m", "benchmarks.published_sizes", "--task", task, "--measure", architecture]
     started = time.monotonic()
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, env=env, timeout=LONGEST
-        )
+        done = processes.run(python, *arguments, timeout=LONGEST)
         lines = [line for line in done.stdout.splitlines() if line.startswith(_MEASURED)]
         last = (done.stderr.strip() or f"ended with status {done.returncode}").splitlines()[-1]
     except subprocess.TimeoutExpired:
@@ -103,8 +95,8 @@ def architectures(python: str, task: str) -> list[str]:
     """Return the architectures that the runtime's transformers maps to a task."""
     module = tasks.task(ROOT, task)["tiny_models"]["module"]
     code = f"import json; from tests.support.models import {module}; print(json.dumps(sorted({module}.mapped())))"
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'hooks'}"}
-    done = subprocess.run([python, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, env=env)
+    done = processes.run(python, "-c", code)
+    done.check_returncode()
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -53,7 +53,7 @@ def measure(
     there = {node.op_type for node in model.graph.node}
     chosen = [node.output[1] for node in model.graph.node if node.op_type == "TopK"]
     told, given = _with_choices_told(model, chosen), _with_choices_given(model)
-    own = [_split(values, chosen)[1] for values in _run(told, batches)]
+    exact, own = zip(*(_split(values, chosen) for values in _run(told, batches)), strict=True)
     best: dict[str, Any] = dict.fromkeys(("kept", "agreement", "difference", "choices"))
     best |= {"kept": [], "error": "not tried"}
     for kept in _choices(there):
@@ -61,7 +61,8 @@ def measure(
             half = generated.module(FILE, kept_in_fp32=tuple(kept)).to_fp16(model)
             values = _run(_with_choices_told(rounding.rounded(half), chosen), batches)
             found, choices = zip(*(_split(value, chosen) for value in values), strict=True)
-            expected = _run(given, [(batch, *choice) for batch, choice in zip(batches, choices, strict=True)])
+            pairs = zip(batches, choices, strict=True)
+            expected = _run(given, [(batch, *choice) for batch, choice in pairs]) if chosen else exact
             agreement = sum(map(outputs.agreement, expected, found)) / len(batches)
             if best["error"] is None and agreement <= best["agreement"]:
                 continue
