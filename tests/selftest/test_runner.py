@@ -34,6 +34,7 @@ INFO: dict[str, Any] = {
     "proof": {"difference": 1e-6, "sizes": [[24, 32]], "weights": "random", "against": "tao-pytorch"},
     "network": "backbone",
     "rows_per_image": "one",
+    "best_metric": "highest",
     "data_files": [],
     "data_settings": {
         f"dataset.{split}_dataset.images_dir": f"{{data}}/{split}" for split in ("train", "val", "test")
