@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 HERE := PYTHONPATH=$(CURDIR)/hooks $(RUN) -m
 
-.PHONY: demo test test-all test-quick lint docker-images coverage coverage-all benchmark throughput clean
+.PHONY: demo test test-all test-quick lint docker-images coverage coverage-all coverage-sizes benchmark throughput clean
 
 demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=… for another task's)
 	$(HERE) demo.demo --runtime $(RUNTIME) --task $(TASK)
@@ -34,6 +34,9 @@ coverage: $(VENV)/ready  ## take a tiny model of every architecture of TASK thro
 
 coverage-all: $(VENV)/ready  ## the same for every task (about two hours on two cores)
 	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto
+
+coverage-sizes: $(VENV)/ready  ## export and build one published configuration of every architecture at its own size; writes docs/coverage/published-sizes.md
+	$(HERE) benchmarks.published_sizes
 
 throughput: $(VENV)/ready  ## measure the generated ViT against the Hugging Face model, on the GPU if there is one
 	PYTHONPATH=hooks:networks/backbone:standins/tao_pytorch:standins/modules $(RUN) -m benchmarks.throughput

@@ -27,6 +27,8 @@ from typing import Any
 
 import yaml
 
+from benchmarks import processes
+from benchmarks.cells import cell, cells_of_export
 from tao_hf.rendering import tasks
 from tao_hf.runtime.kinds import get_runtime
 
@@ -41,9 +43,7 @@ PASSED, FAILED, REFUSED, CRASHED = "passed", "failed", "refused", "crashed"
 
 def make_models(python: str, module: str, names: list[str]) -> dict[str, Any]:
     """Make the tiny models of a module in the local runtime; return its rows, and what it has no row for."""
-    command = [python, "-W", "ignore", "-m", f"tests.support.models.{module}", str(BUILD / "models"), *names]
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'hooks'}"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    done = processes.run(python, "-m", f"tests.support.models.{module}", str(BUILD / "models"), *names)
     if done.returncode:
         raise SystemExit(f"the tiny models cannot be made: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -82,6 +82,7 @@ def take(name: str, model: str, answers: dict[str, Any], tao_source: str) -> dic
     (BUILD / "logs").mkdir(parents=True, exist_ok=True)
     (BUILD / "logs" / f"{name}.log").write_text(output, encoding="utf-8")
     result = {"seconds": round(seconds, 1), **_judged(workdir / ".tao-hf" / taken, output, status)}
+    result["reason"] = result["reason"].replace(f"{BUILD}/", "")
     if result["outcome"] in (PASSED, REFUSED):
         shutil.rmtree(workdir, ignore_errors=True)
     return result
@@ -111,9 +112,7 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
         "passed_over": {name: entry["reason"] for name, entry in proofs["tried"].items() if not entry["passed"]},
         "difference": proofs["tried"][strategy]["difference"],
         "sizes": proofs["tried"][strategy]["sizes"],
-        "exporter": proofs["measured"][strategy]["onnx"]["exporter"]
-        + (" + size" if proofs["measured"][strategy]["onnx"].get("dynamic_size") else ""),
-        "export_difference": proofs["measured"][strategy]["onnx"]["max_abs_diff"],
+        "onnx": proofs["measured"][strategy]["onnx"],
         "tests": sum(tests),
         "versions": findings["versions"],
     }
@@ -121,7 +120,8 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
 
 def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source: str) -> str:
     """Return the document."""
-    rows = ["| architecture | model | strategy | proof | export | tests | seconds | |", f"{'|---' * 8}|"]
+    columns = ("architecture", "model", "strategy", "proof", "export", "engine", "FP16", "tests", "seconds", "")
+    rows = [f"| {' | '.join(columns)} |", f"{'|---' * len(columns)}|"]
     rows += [_row(name, result, made["rows"][name]) for name, result in results.items()]
     versions = next((result["versions"] for result in results.values() if "versions" in result), {})
     against = sorted({result["against"] for result in results.values() if "against" in result})
@@ -144,8 +144,17 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
             "- **strategy**: the first that gives the model's numbers.",
             "- **proof**: largest difference from the Hugging Face model's outputs, as a part of the largest one; at",
             "  the native size and, where two sizes are named, at another one.",
-            "- **export**: largest difference of ONNX Runtime from PyTorch on a small twin; of detectors, between the",
-            "  sets of predictions, as a part of the largest logit. `+ size`: height and width are dynamic too.",
+            "- **export**: largest difference of ONNX Runtime from PyTorch on a small twin, as a part of the largest",
+            "  output; of detectors between matched predictions. More than 1e-4 is called approximate, more than 1e-3",
+            "  refused. `+ size`: height and width are dynamic too;",
+            "  `without f`: the export says the function f of PyTorch otherwise, because TensorRT refuses it.",
+            f"- **engine**: layers that {_builders(results)} parsed and built of that twin, for batches of 1 to 16",
+            "  (usually 8), and where the network is the Hugging Face model's, the seconds that it took.",
+            "- **FP16**: of that twin, how many of the predictions are those of FP32 (same label, pixels of the same",
+            "  label, matched predictions), and the largest difference as a part of the largest output, both by ONNX",
+            "  Runtime; operators that have to stay in FP32 for that. Its engine is built too. Detectors that choose",
+            "  among proposals are compared on those that were chosen in FP16: with random weights many are as good as",
+            "  each other, and rounding decides between them.",
             "- **tests**: generated tests that passed; **seconds**: inspection, proof, rendering and tests together.",
             "",
             *rows,
@@ -157,14 +166,15 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
 
 def _row(name: str, result: dict[str, Any], architecture: str) -> str:
     if "strategy" not in result:
-        cells = ["", "", "", "", f"{result['seconds']:.0f}", f"**{result['outcome']}**: {_cell(result['reason'])}"]
+        note = f"**{result['outcome']}**: {cell(result['reason'])}"
+        cells = [*[""] * 6, f"{result['seconds']:.0f}", note]
     else:
         sizes = " and ".join("x".join(map(str, size)) for size in result["sizes"])
-        note = "" if result["outcome"] == PASSED else f"**{result['outcome']}**: {_cell(result['reason'])}"
+        note = "" if result["outcome"] == PASSED else f"**{result['outcome']}**: {cell(result['reason'])}"
         cells = [
             result["strategy"],
             f"{result['difference']:.1e} at {sizes}",
-            f"{result['export_difference']:.1e} ({result['exporter']})",
+            *cells_of_export(result["onnx"]),
             str(result["tests"]),
             f"{result['seconds']:.0f}",
             note,
@@ -172,17 +182,18 @@ def _row(name: str, result: dict[str, Any], architecture: str) -> str:
     return f"| {architecture} | {name} | {' | '.join(cells)} |"
 
 
+def _builders(results: dict[str, dict[str, Any]]) -> str:
+    names = {result["onnx"]["engine"]["builder"] for result in results.values() if "onnx" in result}
+    return " and ".join(sorted(name or "nothing (there was no TensorRT)" for name in names)) or "nothing"
+
+
 def _passed_over(results: dict[str, dict[str, Any]]) -> list[str]:
     lines = [
-        f"- {name}: " + "; ".join(f"{strategy}: {_cell(reason)}" for strategy, reason in result["passed_over"].items())
+        f"- {name}: " + "; ".join(f"{strategy}: {cell(reason)}" for strategy, reason in result["passed_over"].items())
         for name, result in results.items()
         if result.get("passed_over")
     ]
     return ["## Why a strategy was passed over", "", *lines, ""] if lines else []
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace(f"{BUILD}/", "").replace("|", "\\|").split())
 
 
 def _outcomes(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> dict[str, str]:

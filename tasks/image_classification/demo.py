@@ -26,6 +26,7 @@ GOALS = (
     ("same label, native and deployed", "≥ 0.995", lambda r: r["cross_check"]["agreement"], lambda v: v >= 0.995),
     ("largest logit difference", "≤ 0.001", lambda r: r["cross_check"]["max_abs_diff"], lambda v: v <= 1e-3),
     ("same label, native and FP16", "≥ 0.98", lambda r: r["cross_check_fp16"]["agreement"], lambda v: v >= 0.98),
+    ("top-1 that INT8 loses", "< 0.01", lambda r: r["int8"]["loss"], lambda v: v < 0.01),
 )
 _IMAGE_SIZE = 32  # pixels
 

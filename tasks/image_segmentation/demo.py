@@ -27,6 +27,7 @@ GOALS = (
     ),
     ("same pixels, native and deployed", "≥ 0.995", lambda r: r["cross_check"]["agreement"], lambda v: v >= 0.995),
     ("same pixels, native and FP16", "≥ 0.98", lambda r: r["cross_check_fp16"]["agreement"], lambda v: v >= 0.98),
+    ("mIoU that INT8 loses", "< 0.01", lambda r: r["int8"]["loss"], lambda v: v < 0.01),
 )
 _IMAGE_SIZE = 96  # pixels
 _SCENES = {"train": 1000, "val": 60, "test": 200}

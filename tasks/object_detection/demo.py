@@ -39,6 +39,7 @@ GOALS = (
     ("detections found again, deployed", "≥ 0.995", lambda r: r["cross_check"]["agreement"], lambda v: v >= 0.995),
     ("largest difference of an edge, pixels", "≤ 1", lambda r: r["cross_check"]["max_abs_diff"], lambda v: v <= 1.0),
     ("detections found again, FP16", "≥ 0.95", lambda r: r["cross_check_fp16"]["agreement"], lambda v: v >= 0.95),
+    ("AP that INT8 loses", "< 0.01", lambda r: r["int8"]["loss"], lambda v: v < 0.01),
 )
 _IMAGE_SIZE = 96  # pixels
 _SCENES = {"train": 1200, "val": 60, "test": 200}

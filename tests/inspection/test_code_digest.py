@@ -63,7 +63,7 @@ def test_all_that_is_read_is_in_the_key(read: dict[str, set[str]], entry: str) -
     assert read[entry] <= digested(entry)
     if entry == PROVE:
         kinds = {name.partition("/")[0] for name in read[entry]}
-        assert kinds == {"hooks", "networks", "tasks", "standins"}
+        assert kinds == {"hooks", "networks", "tasks", "standins", "template"}
         assert any("families/vit.py" in name for name in read[entry])
         assert sum(name.endswith(".jinja") for name in read[entry]) >= 5
 

@@ -48,6 +48,9 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "segmenter of one size": lambda: segmenter_context(
         interpolates=True, onnx={"exporter": "dynamo", "opset": 18, "dynamic_size": False}
     ),
+    "segmenter of which TensorRT refuses functions": lambda: segmenter_context(
+        onnx={"exporter": "torchscript", "opset": 17, "dynamic_size": True, "rewrites": ["avg_pool2d", "fold"]}
+    ),
     "segmenter without a loss": lambda: segmenter_context(own_loss=False, ignore=None),
 }
 

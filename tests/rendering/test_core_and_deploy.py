@@ -107,6 +107,16 @@ def test_subtasks_form_a_chain(variant: tuple[dict[str, Any], Path]) -> None:
     assert {specs[name][name]["trt_engine"] for name in ("inference", "evaluate")} == {engine}
 
 
+def test_operators_that_stay_in_fp32(tmp_path: Path) -> None:
+    """What the inspection measured stands in the file that converts."""
+    path = "nvidia_tao_deploy/cv/tiny_vit/utils/onnx_precision.py"
+    render("tao-deploy", {**classifier_context(), "kept_in_fp32": ["Pow", "Softmax"]}, tmp_path / "some")
+    render("tao-deploy", {**classifier_context(), "kept_in_fp32": []}, tmp_path / "none")
+    some, none = ((tmp_path / name / path).read_text(encoding="utf-8") for name in ("some", "none"))
+    assert "\nKEPT_IN_FP32 = ['Pow', 'Softmax']\n" in some or '\nKEPT_IN_FP32 = ["Pow", "Softmax"]\n' in some
+    assert "\nKEPT_IN_FP32 = []  # " in none
+
+
 HOSTILE = 'x"""\n\'; __import__("os").system("touch pwned") # {{ 7 * 7 }} {% raw %} ../../ \u2028 ü \\'
 
 
@@ -170,7 +180,7 @@ def _overlay(real: Path, rendered: Path, target: Path) -> None:
 def run(runtime_python: Path, workdir: Path) -> Callable[..., str]:
     """Return a function that runs the runtime's Python in the working directory and returns what it printed."""
 
-    def python(*argv: str, cwd: Path = workdir, hide_torch: bool = False) -> str:
+    def python(*argv: str, cwd: Path = workdir, hide_torch: bool = False, tensorrt: int = 10) -> str:
         hidden = [STANDINS / "hide_in_deploy"] if hide_torch else []
         path = [*hidden, *(workdir / repo for repo in REPOS), STANDINS / "modules"]
         env = {
@@ -179,6 +189,7 @@ def run(runtime_python: Path, workdir: Path) -> Callable[..., str]:
             "PYTHONNOUSERSITE": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "TELEMETRY_OPT_OUT": "yes",
+            "TAO_HF_TENSORRT": str(tensorrt),
         }
         done = subprocess.run(
             [str(runtime_python), *argv], cwd=cwd, env=env, text=True, timeout=600, check=False,
@@ -200,6 +211,70 @@ def test_generated_tests_pass(run: Callable[..., str], workdir: Path) -> None:
     """
     argv = ["-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", "tests/tiny_vit"]
     assert re.search(r"\n\d+ passed, 1 skipped", run(*argv, cwd=workdir / "tao-deploy", hide_torch=True))
+
+
+@pytest.mark.parametrize("variant", ["exact"], indirect=True, scope="module")
+@pytest.mark.runtime
+def test_engines_for_tensorrt_11(run: Callable[..., str], workdir: Path) -> None:
+    """Without flags and calibrators, precisions stand in the file: engines of all three compute the model's logits.
+
+    tao-deploy's own inferencer does not import beside TensorRT 11; the engines are run beside the other stand-in.
+    """
+    run("-c", textwrap.dedent("""
+        import sys
+        sys.path.insert(0, "tao-deploy")
+        from pathlib import Path
+        import numpy as np
+        import tensorrt as trt
+        from nvidia_tao_core.config.tiny_vit.default_config import ExperimentConfig
+        from omegaconf import OmegaConf
+        from PIL import Image
+        from nvidia_tao_deploy.cv.tiny_vit.scripts import gen_trt_engine
+        from tests.tiny_vit import conftest
+
+        assert trt.__version__.startswith("11.") and not hasattr(trt.BuilderFlag, "FP16")
+        random = np.random.default_rng(0)
+        kernel = random.normal(size=(8, conftest.CHANNELS)).astype(np.float32)
+        weight = random.normal(size=(8, conftest.NUM_CLASSES)).astype(np.float32)
+        conftest.TinyClassifier(kernel, weight).save("model.onnx")
+        for index in range(16):
+            Path("images").mkdir(exist_ok=True)
+            pixels = random.integers(0, 256, size=(40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(f"images/{index}.png")
+        spec = OmegaConf.load("tao-deploy/nvidia_tao_deploy/cv/tiny_vit/specs/gen_trt_engine.yaml")
+        spec.results_dir = "results"
+        spec.gen_trt_engine.onnx_file = "model.onnx"
+        spec.gen_trt_engine.tensorrt.calibration.update(cal_image_dir=["images"], cal_batch_size=4, cal_batches=4)
+        for precision in ("FP32", "FP16", "INT8"):
+            spec.gen_trt_engine.trt_engine = f"{precision}.engine"
+            spec.gen_trt_engine.tensorrt.data_type = precision
+            gen_trt_engine.main(OmegaConf.merge(OmegaConf.structured(ExperimentConfig), spec))
+    """), hide_torch=True, tensorrt=11)
+    said = run("-c", textwrap.dedent("""
+        import json, zipfile
+        import numpy as np
+        import onnxruntime
+        from nvidia_tao_core.config.tiny_vit.default_config import ExperimentConfig
+        from nvidia_tao_deploy.cv.tiny_vit.calibration import CalibrationBatcher
+        from nvidia_tao_deploy.cv.tiny_vit.inferencer import TinyVitInferencer
+
+        session = onnxruntime.InferenceSession("model.onnx")
+        shape = (4, *session.get_inputs()[0].shape[1:])
+        augmentation = ExperimentConfig().dataset.augmentation
+        images, _, _ = next(CalibrationBatcher(["images"], shape, np.float32, 4, augmentation).get_batch())
+        (expected,) = session.run(None, {"input": images})
+        for precision in ("FP32", "FP16", "INT8"):
+            with zipfile.ZipFile(f"{precision}.engine") as archive:
+                made = json.loads(archive.read("engine.json"))["precision"]
+            logits = TinyVitInferencer(f"{precision}.engine", 4, expected.shape[1]).infer(images)
+            print(precision, made, np.abs(logits - expected).max() / np.abs(expected).max())
+    """), hide_torch=True)
+    found = {asked: float(error) for asked, made, error in re.findall(r"(?m)^(\w+) (\w+) (\S+)$", said)
+             if made == asked.lower()}  # fmt: skip
+    assert found["FP32"] < 1e-6 and 0 < found["FP16"] < 0.01 and 0 < found["INT8"] < 0.1, found
+    files = [f"tests/tiny_vit/test_{name}.py" for name in ("onnx_precision", "int8_accuracy")]
+    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    assert re.search(r"\n11 passed", run(*tests, cwd=workdir / "tao-deploy", hide_torch=True, tensorrt=11))
 
 
 @pytest.mark.parametrize("variant", ["exact"], indirect=True, scope="module")

@@ -217,7 +217,7 @@ def test_package_that_is_not_in_the_image(bench: Bench) -> None:
 
 @pytest.mark.runtime
 def test_pytorch_in_deploy_code(bench: Bench) -> None:
-    with bench.edited(f"{DEPLOY}/engine_builder.py", ("import numpy as np", "import numpy as np\nimport torch")):
+    with bench.edited(f"{DEPLOY}/engine_builder.py", ("import logging\n", "import logging\nimport torch\n")):
         ran = bench.deploy("gen_trt_engine")
     assert_diagnosed("PyTorch needed in tao-deploy", "22.gen_trt_engine", ran)
 
@@ -279,6 +279,15 @@ def test_control_flow_that_onnx_lacks(bench: Bench) -> None:
     ):
         ran = bench.subtask("export")
     assert_diagnosed("ONNX export failed", "22.export", ran, "data-dependent")
+
+
+@pytest.mark.runtime
+def test_export_of_another_network(bench: Bench) -> None:
+    """What the exporter takes for a constant is one for ever."""
+    broken = "self._run(x + (1 if torch.jit.is_tracing() else 0)).logits"
+    with bench.edited(BACKBONE, ("self._run(x).logits", broken)):
+        ran = bench.subtask("export")
+    assert_diagnosed("The ONNX file differs from the model", "22.export", ran, "another network", "No file is written")
 
 
 BREAK_ONNX = """
@@ -696,6 +705,10 @@ def test_entries_fit_their_steps() -> None:
     line = "native and deployed differ: outputs differ by up to 3 (FP32 allows 0.001)"
     assert diagnose("23", line) and diagnose("23.fp16", line)
     assert diagnose("18", line) is None
+    line = "failed: mIoU 0.70 instead of 0.80, loses 0.1000, and may lose less than 0.01; the layers that cost most"
+    assert diagnose("23.int8", line).symptom == "INT8 costs too much" and diagnose("23", line) is None
+    line = "ValueError: INT8 needs 128 calibration images (cal_batches 16 times cal_batch_size 8), and"
+    assert diagnose("23.int8", line).symptom == "Too few calibration images"
 
 
 def test_every_advice_is_one_plain_sentence() -> None:

@@ -27,10 +27,14 @@ INFO = {
 STEPS = [("17", "tao-core tests"), ("22.train", "Train"), ("23", "Native against deployed")]
 WORDS = ["same label", "largest difference of two raw outputs"]
 FIGURES = {
+    "engine": {"builder": "TensorRT-RTX 1.7.1", "executor": "ONNX Runtime 1.25.1"},
     "native": {"top_1_accuracy": 0.95, "loss": 0.2},
     "deployed": {"top_1_accuracy": 0.95},
     "fp32": {"images": 360, "agreement": 0.9972, "max_abs_diff": 2.5e-6, "precision": "FP32", "words": WORDS},
     "fp16": {"images": 360, "agreement": 0.9861, "max_abs_diff": 1.5e-3, "precision": "FP16", "words": WORDS},
+    "int8": {
+        "metric": "top_1_accuracy", "native": 0.95, "deployed": 0.945, "loss": 0.005, "kept": ["head"], "images": 360,
+    },
 }
 
 
@@ -62,9 +66,11 @@ def test_the_keys_are_those_of_the_contract(fresh: dict, tmp_path: Path) -> None
         "settings",
         "stand_ins",
         "steps",
+        "engine",
         "metrics",
         "cross_check",
         "cross_check_fp16",
+        "int8",
         "last_run",
     ]
     keys = ["id", "title", "status", "seconds", "reason", "log", "advice"]
@@ -73,6 +79,31 @@ def test_the_keys_are_those_of_the_contract(fresh: dict, tmp_path: Path) -> None
     for check in ("cross_check", "cross_check_fp16"):
         assert set(stored[check]) == {"images", "agreement", "max_abs_diff", "precision", "words"}
     assert report.load(tmp_path) == stored
+
+
+def test_what_int8_loses_and_what_was_kept_from_it_is_said(fresh: dict) -> None:
+    result = finish(fresh)
+    said = "top_1_accuracy 0.9450 instead of 0.9500, loses 0.0050, 1 layer kept in FP32"
+    assert f"(INT8, 360 images): {said}" in report.summary_table(result)
+    assert said.replace("_", "\\_") in report.markdown(result) and "Kept in FP32: head." in report.markdown(result)
+    result["int8"] = None
+    assert "INT8" not in report.summary_table(result) + report.markdown(result)
+
+
+@pytest.mark.parametrize(
+    ("builder", "words"),
+    [
+        ("TensorRT-RTX 1.7.1", "TensorRT-RTX 1.7.1 built, ONNX Runtime 1.25.1 executed"),
+        (None, "no TensorRT built, ONNX Runtime 1.25.1 executed"),
+        ("ONNX Runtime 1.25.1", "ONNX Runtime 1.25.1"),
+    ],
+)
+def test_who_built_and_who_executed_the_engine_is_named(fresh: dict, builder: str | None, words: str) -> None:
+    result = finish(fresh)
+    result["engine"]["builder"] = builder
+    assert f"Deployed ({words})" in report.markdown(result)
+    assert f"deployed: {words}" in report.summary_table(result)
+    assert "(TensorRT)" not in report.markdown(result)
 
 
 def test_before_the_first_step_every_step_is_there_as_skipped_with_a_reason(fresh: dict) -> None:

@@ -293,7 +293,7 @@ def test_a_runtime_that_cannot_tell_its_stand_ins_fails_the_step_not_the_run(wor
         ("16", "16 16.origin"),
         ("16-17", "16 16.origin 17"),
         ("23.fp16, 22.train", "22.train 23.fp16"),
-        ("23", "23 23.fp16"),
+        ("23", "23 23.fp16 23.int8"),
         ("consistency,25", "consistency 25"),
         ("20-22.train", None),
         ("26", None),
@@ -488,6 +488,8 @@ class PlayedTao:
             "evaluate.yaml": Reply(effect=lambda: self.metrics("trt_evaluate")),
             "engine_fp16": Reply(effect=lambda: self.write(self.results / f"trt/{MODEL}_fp16.engine", "engine")),
             "inference_fp16.yaml": Reply(effect=lambda: self.predictions("trt_inference_fp16")),
+            "engine_int8": Reply(effect=self.int8),
+            "evaluate_int8.yaml": Reply(effect=lambda: self.metrics("trt_evaluate_int8")),
             "23.json": Reply(effect=self.compared),
             "23.fp16.json": Reply(effect=lambda: self.compared("23.fp16", precision="FP16", max_abs_diff=1e-3)),
             "21-tao-pytorch": Reply(effect=lambda: self.wheel("tao-pytorch")),
@@ -509,6 +511,12 @@ class PlayedTao:
         """Write the spec files that the job names."""
         for spec in json.loads((self.results / "specs.json").read_text(encoding="utf-8"))["specs"]:
             self.write(self.runtime.workdir / spec["out"].removeprefix("/workspace/"), "spec")
+
+    def int8(self) -> None:
+        """Write the INT8 engine, and what its layers lose."""
+        self.write(self.results / f"trt/{MODEL}_int8.engine", "engine")
+        layers = {"decibels": {"a": 12.0, "b": 26.0, "c": 27.0, "d": 28.0, "e": 29.0}, "kept": ["a"]}
+        self.write(self.results / f"trt/{MODEL}_int8.engine.layers.json", json.dumps(layers))
 
     def metrics(self, folder: str, **more: float) -> None:
         """Write results.json."""
@@ -567,7 +575,7 @@ def run_all(tao: PlayedTao, **kwargs: Any) -> dict[str, Any]:
 
 def test_the_whole_chain_passes_through_the_models_own_commands_in_their_contexts(tao: PlayedTao) -> None:
     report = run_all(tao)
-    expected = {step.id: "skipped" if step.docker_only else "passed" for step in STEPS}
+    expected = {step.id: "skipped" if step.docker_only or step.needs_data else "passed" for step in STEPS}
     assert {step: status for step, (status, _) in outcome(report).items()} == expected
     chain = [(context, argv[:2]) for context, argv, _ in tao.runtime.calls if argv[0] == MODEL]
     assert chain == [
@@ -589,6 +597,74 @@ def test_the_whole_chain_passes_through_the_models_own_commands_in_their_context
         "images": TEST_IMAGES, "agreement": 1.0, "max_abs_diff": 1e-6, "precision": "FP32", "words": WORDS,
     }  # fmt: skip
     assert report["cross_check_fp16"] == {**report["cross_check"], "max_abs_diff": 1e-3, "precision": "FP16"}
+
+
+@pytest.mark.parametrize(
+    ("kpi", "words"),
+    [
+        ({"onnx_max_abs_diff": 1.2e-6, "onnx_images": 8}, ", differs from the model by 1.2e-06 on 8 images"),
+        (
+            {"onnx_max_abs_diff": 0.3, "onnx_images": 8, "onnx_model_own_diff": 0.2},
+            ", differs from the model by 0.3 on 8 images, as rounding makes it differ from itself",
+        ),
+        ({}, ""),
+    ],
+)
+def test_the_export_says_how_far_it_is_from_the_model(tao: PlayedTao, kpi: dict[str, float], words: str) -> None:
+    written = tao.runtime.replies["export"].effect
+
+    def export() -> None:
+        written()
+        lines = [{"status": "STARTED"}, {"status": "RUNNING", "kpi": kpi}]
+        tao.write(tao.results / "export" / "status.json", "\n".join(map(json.dumps, lines)) + "\n")
+
+    tao.runtime.replies["export"] = Reply(effect=export)
+    status, reason = outcome(run_all(tao))["22.export"]
+    assert status == "passed" and reason.startswith(f"{MODEL}.onnx, ") and reason.endswith(f"B{words}")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Return a dataset of the person's own, whose 20 training images make two batches."""
+    for split, count in (("train", 20), ("val", 1), ("test", TEST_IMAGES)):
+        for index in range(count):
+            PlayedTao.write(tmp_path / "own" / split / "cat" / f"{index}.png", "")
+    PlayedTao.write(tmp_path / "own" / "classes.txt", "cat\ndog\n")
+    return tmp_path / "own"
+
+
+def test_int8_is_calibrated_on_the_training_images_and_may_lose_less_than_a_hundredth(
+    tao: PlayedTao, data: Path
+) -> None:
+    assert outcome(run_all(tao))["23.int8"] == ("skipped", schedule.NO_DATA)
+    tao.runtime.replies["evaluate_int8.yaml"] = Reply(
+        effect=lambda: tao.metrics("trt_evaluate_int8", top_1_accuracy=0.891)
+    )
+    report = run_all(tao, data=data)
+    said = "top_1_accuracy 0.8910 instead of 0.9000, loses 0.0090, 1 layer kept in FP32"
+    assert outcome(report)["23.int8"] == ("passed", said)
+    assert report["int8"] == {
+        "metric": "top_1_accuracy", "native": 0.9, "deployed": 0.891, "loss": pytest.approx(0.009), "kept": ["a"],
+        "images": TEST_IMAGES,
+    }  # fmt: skip
+    assert report["metrics"]["deployed"]["top_1_accuracy"] == 0.9
+    specs = json.loads((tao.results / "specs.json").read_text(encoding="utf-8"))["specs"]
+    values = next(spec["values"] for spec in specs if spec["out"].endswith("gen_trt_engine_int8.yaml"))
+    assert values["gen_trt_engine.tensorrt.data_type"] == "INT8"
+    prefix = "gen_trt_engine.tensorrt.calibration."
+    assert values[f"{prefix}cal_image_dir"] == [tao.runtime.path(data / "train")]
+    assert (values[f"{prefix}cal_batches"], values[f"{prefix}cal_batch_size"]) == (2, 8)
+
+
+def test_int8_that_loses_more_fails_with_the_layers_to_keep(tao: PlayedTao, data: Path) -> None:
+    tao.runtime.replies["evaluate_int8.yaml"] = Reply(
+        effect=lambda: tao.metrics("trt_evaluate_int8", top_1_accuracy=0.889)
+    )
+    status, reason = outcome(run_all(tao, data=data))["23.int8"]
+    assert status == "failed" and "loses 0.0110" in reason
+    assert "layers_precision=[b:fp32,c:fp32,d:fp32]'" in reason  # a is kept already
+    tao.runtime.replies["engine_int8"] = Reply()
+    assert "INT8 engine is missing" in outcome(run_all(tao, data=data))["23.int8"][1]
 
 
 def test_no_command_names_a_path_of_the_host(tao: PlayedTao) -> None:

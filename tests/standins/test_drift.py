@@ -219,16 +219,19 @@ def known(name: str, bindings: Bindings) -> bool:
 def test_tensorrt(tensorrt_bindings: Bindings) -> None:
     """Every class, enumeration member, method and function of the stand-in exists in TensorRT."""
     own = {
-        "IS_STAND_IN", "data_type", "device_array", "fill", "is_quantized", "precision", "read_engine",
-        "to_fp16", "to_int8", "write_engine",
+        "EXECUTOR", "IS_STAND_IN", "MAJOR", "RefusalError", "data_type", "device_array", "fill", "is_quantized",
+        "precision", "read_engine", "to_fp16", "to_int8", "write_engine",
     }  # fmt: skip
     offered = set()
     for path in (STANDINS / "modules" / "tensorrt").glob("*.py"):
         tree = parse(path)
         offered |= {part for name, _ in public(tree) for part in name.split(".")}
         for node in ast.walk(tree):  # members of enumerations made with the functional form
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_Enum":
-                offered |= set(ast.literal_eval(node.args[1]).split())
+            named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+            made = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_Enum"
+            if made or (named and node.targets[0].id == "_FLAGS"):
+                texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+                offered |= {word for text in texts if isinstance(text, str) for word in text.split()}
     assert {"Builder", "EXPLICIT_BATCH", "execute_async_v3"} <= offered
     assert not sorted(name for name in offered - own if not known(name, tensorrt_bindings))
 

@@ -36,9 +36,10 @@ RNG = np.random.default_rng(7)
 def save_graph(path="model.onnx", batch="batch"):
     '''Write a small classifier: (batch, 3, 8, 8) to (batch, 4).'''
     conv = RNG.normal(size=(8, 3, 3, 3)).astype("float32") * 0.2
+    bias = RNG.normal(size=8).astype("float32")
     head = RNG.normal(size=(8, 4)).astype("float32")
     nodes = [
-        helper.make_node("Conv", ["input", "conv_w"], ["c"], pads=[1, 1, 1, 1], name="conv"),
+        helper.make_node("Conv", ["input", "conv_w", "conv_b"], ["c"], pads=[1, 1, 1, 1], name="conv"),
         helper.make_node("Relu", ["c"], ["r"]),
         helper.make_node("GlobalAveragePool", ["r"], ["p"]),
         helper.make_node("Flatten", ["p"], ["f"]),
@@ -48,7 +49,8 @@ def save_graph(path="model.onnx", batch="batch"):
         nodes, "classifier",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, 8, 8])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [batch, 4])],
-        [numpy_helper.from_array(conv, "conv_w"), numpy_helper.from_array(head, "head_w")],
+        [numpy_helper.from_array(array, name)
+         for name, array in (("conv_w", conv), ("conv_b", bias), ("head_w", head))],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
 
@@ -94,7 +96,7 @@ def deploy(
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs Python code with tao-deploy and the stand-ins, in an empty directory."""
 
-    def run(code: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(code: str, *, check: bool = True, lacking: str = "") -> subprocess.CompletedProcess[str]:
         path = [str(STANDINS / "hide_in_deploy"), *tao_wheels, str(STANDINS / "modules")]
         env = {
             **os.environ,
@@ -102,8 +104,9 @@ def deploy(
             "PYTHONNOUSERSITE": "1",
             "TELEMETRY_OPT_OUT": "yes",
         }
+        hidden = f"import sys; sys.modules[{lacking!r}] = None\n" if lacking else ""
         done = subprocess.run(
-            [str(runtime_python), "-c", PRELUDE + textwrap.dedent(code)],
+            [str(runtime_python), "-c", hidden + PRELUDE + textwrap.dedent(code)],
             cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         if check:
@@ -184,7 +187,8 @@ def test_fp16_rounds_but_agrees(deploy: Callable) -> None:
                 "difference": float(np.abs(got - reference(batch)).max()),
                 "types": [str(got.dtype), str(inferencer.numpy_array["input"].dtype)],
                 "weights": {
-                    item.name: TensorProto.DataType.Name(item.data_type) for item in model.graph.initializer
+                    item.name: TensorProto.DataType.Name(item.data_type)
+                    for item in model.graph.initializer if item.name.endswith("_w")
                 },
             }
         print(json.dumps(result))
@@ -197,6 +201,84 @@ def test_fp16_rounds_but_agrees(deploy: Callable) -> None:
     assert found["mixed"]["weights"] == {"conv_w": "FLOAT16", "head_w": "FLOAT"}
 
 
+def test_fp16_overflows(deploy: Callable) -> None:
+    """Between two layers there are no more digits, nor larger numbers, than FP16 has."""
+    done = deploy("""
+        nodes = [
+            helper.make_node("Mul", ["input", "thousand"], ["scaled"]),
+            helper.make_node("Mul", ["scaled", "scaled"], ["square"]),
+            helper.make_node("Sqrt", ["square"], ["root"]),
+            helper.make_node("Flatten", ["root"], ["output"]),
+        ]
+        graph = helper.make_graph(
+            nodes, "overflow",
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+            [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 192])],
+            [numpy_helper.from_array(np.float32(1000), "thousand")],
+        )
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), "model.onnx")
+        batch = np.full((1, 3, 8, 8), 0.5, dtype="float32")
+        found = {precision: infer(build(precision, engine=f"{precision}.engine", bounds=(1, 1, 1)), batch)
+                 for precision in ("fp32", "fp16")}
+        print(json.dumps({name: str(value.max()) for name, value in found.items()}))
+    """)
+    assert answer(done) == {"fp32": "500.0", "fp16": "inf"}
+
+
+UNFOLDED = """
+    nodes = [
+        helper.make_node("Col2Im", ["input", "size", "patch"], ["c"], strides=[2, 2], name="fold"),
+        helper.make_node("Relu", ["c"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "folding",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 12, 16])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [numpy_helper.from_array(np.array(pair), name) for name, pair in (("size", [8, 8]), ("patch", [2, 2]))],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), "model.onnx")
+"""
+
+
+def test_what_tensorrt_refuses_is_refused(deploy: Callable) -> None:
+    """A network that ONNX Runtime runs and TensorRT has no operator for ends the build, and the operator is named."""
+    done = deploy(UNFOLDED + """
+    assert reference(np.zeros((2, 12, 16), "float32")).shape == (2, 3, 8, 8)
+    build()
+    """, check=False)
+    assert done.returncode == 1
+    assert "TensorRT-RTX" in done.stderr and "has no operator Col2Im (fold)" in done.stderr
+    assert "ONNX Runtime, on which" not in done.stderr
+
+
+def test_without_tensorrt_rtx(deploy: Callable) -> None:
+    """Where there is no wheel of it, ONNX Runtime alone judges a network, and that is said loudly."""
+    done = deploy("""
+        save_graph()
+        build()
+        batch = images(2)
+        print(json.dumps(float(np.abs(infer("model.engine", batch) - reference(batch)).max())))
+    """, lacking="tensorrt_rtx_bindings")
+    assert json.loads(done.stdout.splitlines()[-1]) == 0.0
+    assert "NOTHING SAYS WHETHER TENSORRT TAKES THIS NETWORK" in done.stderr
+
+
+def test_engines_are_built_by_tensorrt_rtx(deploy: Callable) -> None:
+    """Every precision goes through the real builder, whose name the engine bears."""
+    done = deploy(INT8 + """
+    import zipfile
+    names = {}
+    for precision in ("fp32", "fp16", "int8"):
+        build(precision, engine=f"{precision}.engine", **(options if precision == "int8" else {}))
+        described = json.loads(zipfile.ZipFile(f"{precision}.engine").read("engine.json"))
+        names[precision] = described["builder"]
+    print(json.dumps(names))
+    """)
+    names = answer(done)
+    assert len(set(names.values())) == 1 and names["fp32"].startswith("TensorRT-RTX 1.")
+    assert done.stderr.count("TensorRT-RTX 1.7.1.116 parses and builds, ONNX Runtime executes") >= 3
+
+
 INT8 = """
     from PIL import Image
     save_graph()
@@ -204,7 +286,8 @@ INT8 = """
     for number in range(16):
         Image.fromarray(RNG.integers(0, 256, (8, 8, 3), dtype="uint8")).save(f"images/{number}.png")
     options = dict(calib_input="images", calib_cache="calib.cache", calib_num_images=16, calib_batch_size=4)
-    build("int8", calib_data_file="data.h5", **options)
+    options["calib_data_file"] = "data.h5"
+    build("int8", **options)
     batch = images(4)
     got = infer("model.engine", batch)
     difference = float(np.abs(got - reference(batch)).max())

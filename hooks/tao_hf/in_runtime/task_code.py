@@ -22,7 +22,9 @@ def load(task_type: str, module: str) -> ModuleType | None:
         refuse(cls, config): why a transformers class with this config.json cannot serve the task, half a sentence, or
             None
         run(model, images, **kwargs): the exported tensors of a transformers model for images (N, C, H, W)
+        TOLERANCE: what of the largest output an export may differ by; one that differs by more is called approximate
         difference(expected, got): the largest difference of two such tuples of arrays, and the scale to see it on
+        agreement(expected, got): which part of what two such tuples of arrays predict is the same
         measure(model, images): what the task's templates need to know of a model, for a network that is the model whole
         losses(model, images, measured): the losses of the ways to train a model in training mode, one after the other,
             or outputs that stand for a loss of ours

@@ -123,7 +123,7 @@ def _templates(root: Path, texts: set[str]) -> set[Path]:
     ]  # fmt: skip
     if not waiting:
         return set()
-    from jinja2 import meta  # the inspection renders nothing, and needs Python alone
+    from jinja2 import meta  # most of this module's users name no generated file, and need Python alone
 
     from tao_hf.rendering import environment
 

@@ -9,6 +9,7 @@ from typing import Any
 _GREEN, _YELLOW, _DIM, _BOLD, _OFF = "\033[32m", "\033[33m", "\033[2m", "\033[1m", "\033[0m"
 _NARROWEST, _WIDEST = 48, 100
 _LABELS_SHOWN = 8
+_FP16_ENOUGH = 0.99  # of the predictions
 
 
 def render(findings: dict[str, Any], width: int = 80, color: bool = False) -> str:
@@ -115,9 +116,31 @@ def _export(found: dict[str, Any]) -> list[Row]:
             f"works: {onnx['exporter']} exporter, opset {onnx['opset']}; ONNX Runtime differs by "
             f"{onnx['max_abs_diff']:.1e}"
         )
-        return [("ONNX", text, "good")]
+        if onnx.get("approximate"):
+            text += f", {onnx['difference']:.1e} of the largest output: approximate"
+        if onnx.get("rewrites"):
+            text += f"; exported without {' and '.join(onnx['rewrites'])}, which TensorRT refuses"
+        return [("ONNX", text, "good"), _engine(onnx.get("engine")), *_half(onnx.get("fp16"))]
     operator = f", operator {onnx['failing_op']}" if onnx.get("failing_op") else ""
     return [("ONNX", f"not exportable as it is{operator}: {onnx['error']}", "warn")]
+
+
+def _engine(engine: dict[str, Any] | None) -> Row:
+    if not engine or not engine["builder"]:
+        return ("engine", "not tried: there is no TensorRT here that builds without a GPU", "warn")
+    return ("engine", f"{engine['builder']} builds it: {engine['layers']:,} layers, {engine['seconds']:.1f} s", "good")
+
+
+def _half(half: dict[str, Any] | None) -> list[Row]:
+    if not half:
+        return []
+    if half["error"]:
+        return [("FP16", f"no engine: {half['error']}", "warn")]
+    differ = "some overflow" if half["difference"] is None else f"outputs differ by {half['difference']:.1e}"
+    text = f"{half['agreement']:.2%} of the predictions are those of FP32; {differ}"
+    if half["kept"]:
+        text += f"; {', '.join(half['kept'])} stay in FP32"
+    return [("FP16", text, "good" if half["agreement"] >= _FP16_ENOUGH else "warn")]
 
 
 def _numbers(values: list[float]) -> str:

@@ -92,14 +92,15 @@ def import_line(line: str) -> str:
     """Return one import statement with its newline; wrapped where a long model name makes it too long.
 
     Args:
-        line: ``from module import name, name``.
+        line: ``from module import name, name``; it may be indented.
     """
     if len(line) <= LONGEST_LINE:
         return f"{line}\n"
     start, _, names = line.partition(" import ")
+    indent = " " * (len(line) - len(line.lstrip()))
     first = f"{start} import ("
     note = "  # noqa: E501" if len(first) > LONGEST_LINE else ""
-    return f"{first}{note}\n" + "".join(f"    {name},\n" for name in names.split(", ")) + ")\n"
+    return f"{first}{note}\n" + "".join(f"{indent}    {name},\n" for name in names.split(", ")) + f"{indent})\n"
 
 
 def module_path(path: str) -> str:

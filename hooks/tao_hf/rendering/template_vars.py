@@ -21,6 +21,8 @@ _OF_CLASSES = (
     "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/labels.py",
     "tao-deploy/nvidia_tao_deploy/cv/{{model_name}}/utils/labels.py",
 )
+# What models without functions that an export says otherwise do not have.
+_OF_REWRITES = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/onnx_rewrites.py"
 NEEDED = ("findings", "model_name", "task_type", "image_size", "num_labels", "strategy", "proofs", "branch_name")
 
 
@@ -88,7 +90,14 @@ def _left_out(about: Mapping[str, Any], measured: Mapping[str, Any]) -> frozense
     """Return the files that are generated for other models only: what is known of this one says otherwise."""
     conditions = about.get("only_if", {}).items()
     others = [path for path, wanted in conditions if any(measured[name] != value for name, value in wanted.items())]
-    return frozenset([*others, *(() if about["classes"] else _OF_CLASSES)])
+    without_classes = () if about["classes"] else _OF_CLASSES
+    without_rewrites = () if _rewrites(measured) else (_OF_REWRITES,)
+    return frozenset([*others, *without_classes, *without_rewrites])
+
+
+def _rewrites(measured: Mapping[str, Any]) -> list[str]:
+    """Return the functions that the export says otherwise; versions up to 0.4.0 recorded none."""
+    return measured["onnx"].get("rewrites", [])
 
 
 def _backbone(strategy: str, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,6 +162,8 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         "optim": about["optim"],
         "exporter": measured["onnx"]["exporter"],
         "opset": measured["onnx"]["opset"],
+        "rewrites": _rewrites(measured),
+        "kept_in_fp32": (measured["onnx"].get("fp16") or {}).get("kept", []),
         "onnx_inputs": [entry["name"] for entry in about["inputs"]],
         "onnx_outputs": about["onnx_outputs"],
     }

@@ -29,6 +29,7 @@ INSPECTION = "tao-hf-inspect"
 # What the probe imports, for an image that has none of it.
 PROBE_PACKAGES = (
     "torch", "torchvision", "transformers", "huggingface_hub", "timm", "onnx", "onnxruntime", "onnxscript", "pillow",
+    "tensorrt-rtx-cu13-libs", "tensorrt-rtx-cu13-bindings",
 )  # fmt: skip
 TEST_TOOLS = {"pytorch": ("pytest", "pylint", "pydocstyle", "flake8"), "deploy": ("pytest", "pylint")}
 _REQUIREMENTS = TEMPLATE / "standins" / "requirements.txt"

@@ -290,6 +290,19 @@ CODE = (
         steps=("18", "22.export"),
     ),
     Entry(
+        "The ONNX file differs from the model",
+        (
+            r"The exported model is another network: ",
+            r"The exported model's outputs have the shapes ",
+            r"\[ONNXRuntimeError\]",
+        ),
+        "The exporter recorded something else than what the model computes: a branch it took, a size it fixed, "
+        "or an operator that it translates wrongly.",
+        "Compare the parts of the model in the forward pass with what ONNX Runtime gives for them, and replace the "
+        "layer at fault, or try another export.opset_version (17 suits TensorRT).",
+        steps=("18", "22.export"),
+    ),
+    Entry(
         "TensorRT cannot build the engine",
         (
             r"Failed to load ONNX file",
@@ -297,14 +310,30 @@ CODE = (
             r"In node \d+ .*(UNSUPPORTED|INVALID)_NODE",
             r"ModelImporter\.cpp",
             r"on which the TensorRT stand-in runs, cannot run this model",
+            r"TensorRT-RTX [\d.]+ (has no operator|refuses the operator|cannot (parse|build))",
             r"is no readable ONNX model",
             r"Could not find any implementation for node",
             r"Engine serialization failed|[Ff]ailed to (build|create) .*engine",
         ),
         "The ONNX file has a layer that TensorRT does not know or cannot build at this precision, or it is damaged.",
-        "Find the layer with `trtexec --onnx=MODEL.onnx --verbose` in ./tao-hf shell deploy (the file lies in "
-        ".tao-hf/MODEL/results/export), replace it in the model or write a plugin for it.",
-        steps=("19", "22.gen_trt_engine", "23.fp16"),
+        "Find the layer, if it is not named above, with `trtexec --onnx=MODEL.onnx --verbose` in ./tao-hf shell deploy "
+        "(the file lies in .tao-hf/MODEL/results/export), replace it in the model or write a plugin for it.",
+        steps=("19", "22.gen_trt_engine", "23.fp16", "23.int8"),
+    ),
+    Entry(
+        "INT8 costs too much",
+        (r"instead of [\d.]+, loses [\d.]+.*and may lose less than",),
+        "Some layers' numbers are too far apart for 255 steps, or the calibration images are unlike those of the test.",
+        "Run ./tao-hf test MODEL --full --data FOLDER again with the setting that the message gives, which keeps the "
+        "layers that it names, or calibrate on more images.",
+        steps=("23.int8",),
+    ),
+    Entry(
+        "Too few calibration images",
+        (r"INT8 needs \d+ calibration images|Number of calibration images \(\d+\) should be larger",),
+        "The training split has fewer images than the batches of the calibration take.",
+        "Add images, or set fewer with --set gen_trt_engine.tensorrt.calibration.cal_batches=N.",
+        steps=("23.int8", "22.gen_trt_engine"),
     ),
     Entry(
         "TensorRT's results differ from PyTorch's",

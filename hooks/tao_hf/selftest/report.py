@@ -45,9 +45,11 @@ def new_report(
         "settings": [],
         "stand_ins": sorted(stand_ins),
         "steps": [dict.fromkeys(("id", "title", "status", "seconds", "reason", "log", "advice")) for _ in steps],
+        "engine": None,
         "metrics": {"native": None, "deployed": None},
         "cross_check": _no_comparison("FP32"),
         "cross_check_fp16": _no_comparison("FP16"),
+        "int8": None,
         "last_run": [],
     }
     for entry, (step_id, title) in zip(report["steps"], steps, strict=True):
@@ -66,16 +68,38 @@ def comparison(check: Mapping[str, Any]) -> str:
     return f"{check['agreement']:.2%} {agreement}, {difference} {check['max_abs_diff']:.3g}"
 
 
+def int8_words(found: Mapping[str, Any]) -> str:
+    """Return what INT8 made of the metric, and how many layers it was kept from."""
+    lost = max(0.0, found["loss"])
+    count = len(found["kept"])
+    kept = f", {count} {'layer' if count == 1 else 'layers'} kept in FP32" if count else ""
+    return f"{found['metric']} {found['deployed']:.4f} instead of {found['native']:.4f}, loses {lost:.4f}{kept}"
+
+
+def engine_words(engine: Mapping[str, Any]) -> str:
+    """Return who built and who executed an engine, by their true names."""
+    builder, executor = engine["builder"], engine["executor"]
+    if builder == executor:
+        return builder
+    return f"{builder} built, {executor} executed" if builder else f"no TensorRT built, {executor} executed"
+
+
 def set_figures(report: dict[str, Any], figures: Mapping[str, dict[str, Any]]) -> None:
-    """Record what was measured: "native" and "deployed" metrics, "fp32" and "fp16" comparisons; the rest is emptied."""
+    """Record what was found: the "engine", "native" and "deployed" metrics, "fp32" and "fp16" comparisons, "int8".
+
+    What is not among them is emptied.
+    """
+    report["engine"] = figures.get("engine")
     report["metrics"] = {side: figures.get(side) for side in ("native", "deployed")}
     report["cross_check"] = figures.get("fp32") or _no_comparison("FP32")
     report["cross_check_fp16"] = figures.get("fp16") or _no_comparison("FP16")
+    report["int8"] = figures.get("int8")
 
 
 def figures_of(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return what `set_figures` recorded."""
-    found = {**report["metrics"], "fp32": report["cross_check"], "fp16": report["cross_check_fp16"]}
+    checks = {"fp32": report["cross_check"], "fp16": report["cross_check_fp16"]}
+    found = {"engine": report.get("engine"), **report["metrics"], **checks, "int8": report.get("int8")}
     return {name: dict(figure) for name, figure in found.items() if figure}
 
 
@@ -248,7 +272,8 @@ def markdown(report: dict[str, Any]) -> str:
         ]
     rows = _metric_rows(report)
     if rows:
-        lines += ["", "## Metrics", "", "| Metric | Native (PyTorch) | Deployed (TensorRT) |", "|---|---:|---:|"]
+        deployed = f" ({_cell(engine_words(report['engine']))})" if report.get("engine") else ""
+        lines += ["", "## Metrics", "", f"| Metric | Native (PyTorch) | Deployed{deployed} |", "|---|---:|---:|"]
         lines += [f"| {_cell(name)} | {native} | {deployed} |" for name, native, deployed in rows]
     checks = _comparisons(report)
     if checks:
@@ -258,6 +283,10 @@ def markdown(report: dict[str, Any]) -> str:
             "",
             f"On {check['images']} images at {check['precision']}: {_cell(comparison(check))}.",
         ]
+    int8 = report.get("int8")
+    if int8:
+        lines += ["", f"On {int8['images']} images at INT8: {_cell(int8_words(int8))}."]
+        lines += [f"Kept in FP32: {_cell(', '.join(int8['kept']))}."] if int8["kept"] else []
     return "\n".join(lines) + "\n"
 
 
@@ -280,6 +309,8 @@ def summary_table(report: dict[str, Any]) -> str:
     rows = _metric_rows(report)
     if rows:
         names = max(6, *(len(name) for name, _, _ in rows))
+        if report.get("engine"):
+            lines += ["", f"  deployed: {plain(engine_words(report['engine']))}"]
         lines += ["", f"  {'metric':<{names}} {'native':>10} {'deployed':>10}"]
         lines += [f"  {name:<{names}} {native:>10} {deployed:>10}" for name, native, deployed in rows]
     checks = _comparisons(report)
@@ -289,6 +320,10 @@ def summary_table(report: dict[str, Any]) -> str:
         f"  native against deployed ({check['precision']}, {check['images']} images): {plain(comparison(check))}"
         for check in checks
     ]
+    if report.get("int8"):
+        lines.append(
+            f"  native against deployed (INT8, {report['int8']['images']} images): {plain(int8_words(report['int8']))}"
+        )
     lines += ["", f"  proof: {plain(_proof_sentence(report))}"]
     if report["stand_ins"]:
         lines += ["", f"  on stand-ins: {', '.join(report['stand_ins'])}"]

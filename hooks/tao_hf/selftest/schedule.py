@@ -14,6 +14,7 @@ from tao_hf.workdir import records
 NOT_QUICK = "part of the full test only: ./tao-hf test MODEL --full"
 NOT_SELECTED = "not selected"
 NO_CONTAINERS = "about the TAO containers, which this working directory does without (./tao-hf phase0)"
+NO_DATA = "says something only of your own images: ./tao-hf test MODEL --full --data FOLDER"
 NO_GPU = "no GPU, which TensorRT needs"
 
 
@@ -91,7 +92,9 @@ def _left_out(step: Step, job: Job, level: str | None) -> str:
         return NO_CONTAINERS
     if level and step.optional:
         return f"optional: ./tao-hf test {job.model} --steps {step.id}"
-    return NOT_QUICK if level == "quick" and not step.quick else ""
+    if level == "quick" and not step.quick:
+        return NOT_QUICK
+    return NO_DATA if step.needs_data and not job.data else ""
 
 
 def skip_reason(step: Step, steps: Sequence[Step], job: Job, result: dict[str, Any]) -> str:

@@ -4,29 +4,21 @@
 
 It has what TensorRT 10's users (tao-deploy) call to build, write, read and run an engine from an ONNX file,
 under the same names. An engine file is a zip with the ONNX graph and JSON; it is no TensorRT engine, nor can
-TensorRT engines be read.
-``__version__`` is a 10.x that NVIDIA never released.
+TensorRT engines be read. With ``TAO_HF_TENSORRT=11`` it lacks what TensorRT 11 lacks: flags and calibrators for
+precisions, which then stand in the ONNX file.
+``__version__`` is a 10.x or an 11.x that NVIDIA never released.
 """
 
 from tensorrt._build import Builder
-from tensorrt._calibrator import (
-    IInt8Calibrator,
-    IInt8EntropyCalibrator,
-    IInt8EntropyCalibrator2,
-    IInt8LegacyCalibrator,
-    IInt8MinMaxCalibrator,
-)
 from tensorrt._config import IBuilderConfig, IOptimizationProfile, ITimingCache
 from tensorrt._enums import (
     BuilderFlag,
-    CalibrationAlgoType,
     DataType,
     LayerType,
     MemoryPoolType,
     NetworkDefinitionCreationFlag,
     PreviewFeature,
     ProfilingVerbosity,
-    QuantizationFlag,
     TensorIOMode,
     TensorLocation,
     nptype,
@@ -36,7 +28,17 @@ from tensorrt._logger import ILogger, Logger, init_libnvinfer_plugins
 from tensorrt._memory import IHostMemory
 from tensorrt._network import ILayer, INetworkDefinition, ITensor, OnnxParser, ParserError
 from tensorrt._runtime import ICudaEngine, IExecutionContext, Runtime
-from tensorrt._version import __version__
+from tensorrt._version import MAJOR, __version__
+
+if MAJOR < 11:
+    from tensorrt._calibrator import (
+        IInt8Calibrator,
+        IInt8EntropyCalibrator,
+        IInt8EntropyCalibrator2,
+        IInt8LegacyCalibrator,
+        IInt8MinMaxCalibrator,
+    )
+    from tensorrt._enums import CalibrationAlgoType, QuantizationFlag
 
 IS_STAND_IN = True
 
@@ -55,17 +57,11 @@ __all__ = [
     "IS_STAND_IN",
     "Builder",
     "BuilderFlag",
-    "CalibrationAlgoType",
     "DataType",
     "IBuilderConfig",
     "ICudaEngine",
     "IExecutionContext",
     "IHostMemory",
-    "IInt8Calibrator",
-    "IInt8EntropyCalibrator",
-    "IInt8EntropyCalibrator2",
-    "IInt8LegacyCalibrator",
-    "IInt8MinMaxCalibrator",
     "ILayer",
     "ILogger",
     "INetworkDefinition",
@@ -80,7 +76,6 @@ __all__ = [
     "ParserError",
     "PreviewFeature",
     "ProfilingVerbosity",
-    "QuantizationFlag",
     "Runtime",
     "TensorIOMode",
     "TensorLocation",
@@ -99,3 +94,13 @@ __all__ = [
     "uint8",
     "volume",
 ]
+if MAJOR < 11:
+    __all__ += [
+        "CalibrationAlgoType",
+        "IInt8Calibrator",
+        "IInt8EntropyCalibrator",
+        "IInt8EntropyCalibrator2",
+        "IInt8LegacyCalibrator",
+        "IInt8MinMaxCalibrator",
+        "QuantizationFlag",
+    ]

@@ -1,30 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Building an engine: converting the ONNX graph to the asked precision and packing it with its profiles."""
+"""Building an engine: the ONNX graph in the asked precision, built by TensorRT-RTX where that is installed."""
 
-from tensorrt import _precision
+import onnx
+
+from tensorrt import _precision, _rtx
 from tensorrt._config import IBuilderConfig, IOptimizationProfile
-from tensorrt._engine_file import write_engine
+from tensorrt._engine_file import EXECUTOR, write_engine
 from tensorrt._enums import BuilderFlag, DataType
 from tensorrt._network import INetworkDefinition
+from tensorrt._rounding import rounded
+from tensorrt._version import MAJOR
 
 _UNSUPPORTED = ("BF16", "FP8", "INT4")
+_TOLD = (
+    f"TensorRT is not installed: {_rtx.NAME} parses and builds, ONNX Runtime executes, on the CPU."
+    if _rtx.NAME
+    else "TensorRT is not installed, nor TensorRT-RTX, for which there is no wheel here: NOTHING SAYS WHETHER TENSORRT "
+    "TAKES THIS NETWORK; ONNX Runtime executes it, on the CPU."
+)
 
 
-class Builder:
-    """Makes networks, configurations and engines."""
-
-    platform_has_tf32 = False
-    platform_has_fast_fp16 = True
-    platform_has_fast_int8 = True
+class _TypedBuilder:
+    """Makes networks, configurations and engines, whose precisions stand in the network."""
 
     def __init__(self, logger):
         """Say on the log that this is the stand-in."""
         self.logger = logger
-        logger.log(
-            logger.Severity.WARNING,
-            "TensorRT is not installed: engines built here run on ONNX Runtime, on the CPU.",
-        )
+        logger.log(logger.Severity.WARNING, _TOLD)
 
     def create_network(self, flags=0):
         """Return an empty :class:`INetworkDefinition`."""
@@ -45,35 +48,33 @@ class Builder:
     def build_serialized_network(self, network, config):
         """Build an engine.
 
-        FP32 keeps the graph; FP16 converts it, inputs and outputs staying as they are; INT8 calibrates and
-        quantizes the layers that have weights. Layers whose precision was set keep it.
-
         Returns:
             IHostMemory: The engine file's bytes.
 
         Raises:
-            RuntimeError: When the network is empty, a profile is missing or the precision is not available.
+            RuntimeError: When the network is empty, a profile is missing, the precision is not available, or
+                TensorRT-RTX cannot build it.
         """
         if network.model is None:
             raise RuntimeError("The network is empty: parse an ONNX file into it first.")
-        for name in _UNSUPPORTED:
-            if config.get_flag(BuilderFlag[name]):
-                raise RuntimeError(f"The TensorRT stand-in builds FP32, FP16 and INT8 engines, not {name}.")
         profiles = self._profiles(network, config)
-        keep_float = {layer.name for layer in network if layer.precision_is_set and layer.precision == DataType.FLOAT}
-        if config.get_flag(BuilderFlag.INT8) and not _precision.is_quantized(network.model):
-            precision = "int8"
-            not_int8 = {layer.name for layer in network if layer.precision_is_set and layer.precision != DataType.INT8}
-            shapes = {name: _calibration_shape(config, name, profiles[0][name]) for name in profiles[0]}
-            model = _precision.to_int8(network.model, config.int8_calibrator, shapes, not_int8, self.logger)
-        elif config.get_flag(BuilderFlag.FP16):
-            precision = "fp16"
-            model = _precision.to_fp16(network.model, keep_float)
-        else:
-            precision = "int8" if config.get_flag(BuilderFlag.INT8) else "fp32"
-            model = network.model
-        self.logger.log(self.logger.Severity.INFO, f"Built a {precision} engine of {len(network)} layers.")
-        return write_engine(model.SerializeToString(), {"precision": precision, "profiles": profiles})
+        precision, model = self._in_precision(network, config, profiles)
+        graph = model.SerializeToString()
+        layers = len(network)
+        if _rtx.rtx:
+            _, layers = _rtx.build(graph, profiles, self.logger)
+        self.logger.log(self.logger.Severity.INFO, f"Built a {precision} engine of {layers} layers.")
+        made = {"builder": _rtx.NAME, "executor": EXECUTOR}
+        if precision == "fp16":
+            graph = rounded(model).SerializeToString()
+        return write_engine(graph, {"precision": precision, "profiles": profiles, **made})
+
+    def _in_precision(self, network, config, profiles):
+        """Return the precision that a network is in, and its graph."""
+        if _precision.is_quantized(network.model):
+            return "int8", network.model
+        halves = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in network.model.graph.initializer)
+        return ("fp16" if halves else "fp32"), network.model
 
     @staticmethod
     def _profiles(network, config):
@@ -95,6 +96,35 @@ class Builder:
                 shapes[tensor.name] = [list(shape) for shape in given]
             profiles.append(shapes)
         return profiles
+
+
+class _FlaggedBuilder(_TypedBuilder):
+    """Makes networks, configurations and engines, whose precisions are asked for by flags and calibrators."""
+
+    platform_has_tf32 = False
+    platform_has_fast_fp16 = True
+    platform_has_fast_int8 = True
+
+    def _in_precision(self, network, config, profiles):
+        """Return the precision that is asked for, and the graph in it.
+
+        FP32 keeps the graph; FP16 converts it, inputs and outputs staying as they are; INT8 calibrates and
+        quantizes the layers that have weights. Layers whose precision was set keep it.
+        """
+        for name in _UNSUPPORTED:
+            if config.get_flag(BuilderFlag[name]):
+                raise RuntimeError(f"The TensorRT stand-in builds FP32, FP16 and INT8 engines, not {name}.")
+        keep_float = {layer.name for layer in network if layer.precision_is_set and layer.precision == DataType.FLOAT}
+        if config.get_flag(BuilderFlag.INT8) and not _precision.is_quantized(network.model):
+            not_int8 = {layer.name for layer in network if layer.precision_is_set and layer.precision != DataType.INT8}
+            shapes = {name: _calibration_shape(config, name, profiles[0][name]) for name in profiles[0]}
+            return "int8", _precision.to_int8(network.model, config.int8_calibrator, shapes, not_int8, self.logger)
+        if config.get_flag(BuilderFlag.FP16):
+            return "fp16", _precision.to_fp16(network.model, keep_float)
+        return ("int8" if config.get_flag(BuilderFlag.INT8) else "fp32"), network.model
+
+
+Builder = _FlaggedBuilder if MAJOR < 11 else _TypedBuilder
 
 
 def _calibration_shape(config, name, profile_shapes):

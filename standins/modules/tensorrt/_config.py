@@ -4,6 +4,7 @@
 
 from tensorrt._enums import ProfilingVerbosity
 from tensorrt._memory import IHostMemory
+from tensorrt._version import MAJOR
 
 
 class IOptimizationProfile:
@@ -64,19 +65,16 @@ class ITimingCache:
         return True
 
 
-class IBuilderConfig:
-    """Settings of one build."""
+class _TypedConfig:
+    """Settings of one build whose precisions stand in the network."""
 
     def __init__(self):
         """Begin with TensorRT's defaults: no flag, no profile."""
         self.flags = 0
-        self.quantization_flags = 0
-        self.int8_calibrator = None
         self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
         self.builder_optimization_level = 3
         self._pools = {}
         self._profiles = []
-        self._calibration_profile = None
         self._timing_cache = None
         self._previews = {}
 
@@ -91,18 +89,6 @@ class IBuilderConfig:
     def get_flag(self, flag):
         """Return whether a :class:`BuilderFlag` is set."""
         return bool(self.flags >> int(flag) & 1)
-
-    def set_quantization_flag(self, flag):
-        """Set a :class:`QuantizationFlag`."""
-        self.quantization_flags |= 1 << int(flag)
-
-    def clear_quantization_flag(self, flag):
-        """Clear a :class:`QuantizationFlag`."""
-        self.quantization_flags &= ~(1 << int(flag))
-
-    def get_quantization_flag(self, flag):
-        """Return whether a :class:`QuantizationFlag` is set."""
-        return bool(self.quantization_flags >> int(flag) & 1)
 
     def set_memory_pool_limit(self, pool, pool_size):
         """Remember a limit in bytes (ONNX Runtime manages memory itself)."""
@@ -121,15 +107,6 @@ class IBuilderConfig:
     def num_optimization_profiles(self):
         """How many profiles were added."""
         return len(self._profiles)
-
-    def set_calibration_profile(self, profile):
-        """Set the profile to calibrate in and return True."""
-        self._calibration_profile = profile
-        return True
-
-    def get_calibration_profile(self):
-        """Return the profile to calibrate in, or None."""
-        return self._calibration_profile
 
     def create_timing_cache(self, serialized_timing_cache):
         """Return an :class:`ITimingCache` from bytes."""
@@ -159,3 +136,38 @@ class IBuilderConfig:
     def get_tactic_sources(self):
         """Return 0: no kernel library of CUDA's."""
         return 0
+
+
+class _CalibratedConfig(_TypedConfig):
+    """Settings of one build whose precisions are asked for by flags and calibrators."""
+
+    def __init__(self):
+        """Begin with TensorRT's defaults: no calibrator."""
+        super().__init__()
+        self.quantization_flags = 0
+        self.int8_calibrator = None
+        self._calibration_profile = None
+
+    def set_quantization_flag(self, flag):
+        """Set a :class:`QuantizationFlag`."""
+        self.quantization_flags |= 1 << int(flag)
+
+    def clear_quantization_flag(self, flag):
+        """Clear a :class:`QuantizationFlag`."""
+        self.quantization_flags &= ~(1 << int(flag))
+
+    def get_quantization_flag(self, flag):
+        """Return whether a :class:`QuantizationFlag` is set."""
+        return bool(self.quantization_flags >> int(flag) & 1)
+
+    def set_calibration_profile(self, profile):
+        """Set the profile to calibrate in and return True."""
+        self._calibration_profile = profile
+        return True
+
+    def get_calibration_profile(self):
+        """Return the profile to calibrate in, or None."""
+        return self._calibration_profile
+
+
+IBuilderConfig = _CalibratedConfig if MAJOR < 11 else _TypedConfig

@@ -10,6 +10,7 @@ from tensorrt._memory import IHostMemory
 from tensorrt._version import __version__
 
 _FORMAT = "tao-hf-template TensorRT stand-in engine, version 1"
+EXECUTOR = "ONNX Runtime"
 _GRAPH, _DESCRIPTION = "model.onnx", "engine.json"
 
 
@@ -18,7 +19,7 @@ def write_engine(model_bytes, description):
 
     Args:
         model_bytes (bytes): The serialized ONNX graph.
-        description (dict): JSON-like: precision, profiles.
+        description (dict): JSON-like: precision, profiles, builder (None where nothing of TensorRT built it), executor.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

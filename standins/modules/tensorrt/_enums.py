@@ -6,6 +6,8 @@ import enum
 
 import numpy as np
 
+from tensorrt._version import MAJOR
+
 
 class _Enum(enum.Enum):
     """An enumeration whose members convert with ``int()`` but are no integers, like TensorRT's."""
@@ -66,20 +68,27 @@ _NUMPY = {
     DataType.INT64: np.int64,
 }
 
-BuilderFlag = _Enum(
-    "BuilderFlag",
+_FLAGS = (
     "FP16 BF16 INT8 DEBUG GPU_FALLBACK REFIT DISABLE_TIMING_CACHE EDITABLE_TIMING_CACHE TF32 SPARSE_WEIGHTS "
     "SAFETY_SCOPE OBEY_PRECISION_CONSTRAINTS PREFER_PRECISION_CONSTRAINTS DIRECT_IO REJECT_EMPTY_ALGORITHMS "
     "VERSION_COMPATIBLE EXCLUDE_LEAN_RUNTIME FP8 ERROR_ON_TIMING_CACHE_MISS DISABLE_COMPILATION_CACHE "
-    "WEIGHTLESS STRIP_PLAN REFIT_IDENTICAL WEIGHT_STREAMING INT4 REFIT_INDIVIDUAL STRICT_NANS MONITOR_MEMORY",
-    start=0,
+    "WEIGHTLESS STRIP_PLAN REFIT_IDENTICAL WEIGHT_STREAMING INT4 REFIT_INDIVIDUAL STRICT_NANS MONITOR_MEMORY"
+).split()
+_UP_TO_10 = (
+    "FP16 BF16 INT8 FP8 INT4 OBEY_PRECISION_CONSTRAINTS PREFER_PRECISION_CONSTRAINTS REJECT_EMPTY_ALGORITHMS WEIGHTLESS"
+).split()
+BuilderFlag = _Enum(
+    "BuilderFlag", [(name, value) for value, name in enumerate(_FLAGS) if MAJOR < 11 or name not in _UP_TO_10]
 )
 MemoryPoolType = _Enum(
     "MemoryPoolType",
     "WORKSPACE DLA_MANAGED_SRAM DLA_LOCAL_DRAM DLA_GLOBAL_DRAM TACTIC_DRAM TACTIC_SHARED_MEMORY",
     start=0,
 )
-NetworkDefinitionCreationFlag = _Enum("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH STRONGLY_TYPED", start=0)
+NetworkDefinitionCreationFlag = _Enum(
+    "NetworkDefinitionCreationFlag",
+    {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1} if MAJOR < 11 else {"STRONGLY_TYPED": 1},
+)
 QuantizationFlag = _Enum("QuantizationFlag", "CALIBRATE_BEFORE_FUSION", start=0)
 PreviewFeature = _Enum("PreviewFeature", "PROFILE_SHARING_0806 ALIASED_PLUGIN_IO_10_03", start=0)
 ProfilingVerbosity = _Enum("ProfilingVerbosity", "LAYER_NAMES_ONLY NONE DETAILED", start=0)

@@ -7,7 +7,9 @@ import os
 import onnx
 from onnx import TensorProto, numpy_helper, shape_inference
 
+from tensorrt import _rtx
 from tensorrt._enums import DataType, LayerType
+from tensorrt._version import MAJOR
 
 _DATA_TYPES = {
     TensorProto.FLOAT: DataType.FLOAT,
@@ -66,11 +68,12 @@ class ITensor:
         self.is_network_input = is_network_input
         self.is_network_output = is_network_output
         self.is_shape_tensor = False
-        self.dynamic_range = None
+        if MAJOR < 11:
+            self.dynamic_range = None
 
 
-class ILayer:
-    """One node of the graph; setting `precision` asks to compute it so."""
+class _Layer:
+    """One node of the graph."""
 
     def __init__(self, name, op_type, inputs, outputs):
         """Describe a node."""
@@ -78,7 +81,6 @@ class ILayer:
         self.type = _LAYER_TYPES.get(op_type, LayerType.PLUGIN_V2)
         self._inputs = inputs
         self._outputs = outputs
-        self._precision = None
 
     @property
     def num_inputs(self):
@@ -97,6 +99,15 @@ class ILayer:
     def get_output(self, index):
         """Return one output as an :class:`ITensor`."""
         return self._outputs[index]
+
+
+class _PrecisionLayer(_Layer):
+    """One node of the graph; setting `precision` asks to compute it so."""
+
+    def __init__(self, *description):
+        """Describe a node."""
+        super().__init__(*description)
+        self._precision = None
 
     @property
     def precision(self):
@@ -117,6 +128,9 @@ class ILayer:
     def reset_precision(self):
         """Forget the precision asked for."""
         self._precision = None
+
+
+ILayer = _PrecisionLayer if MAJOR < 11 else _Layer
 
 
 class INetworkDefinition:
@@ -273,6 +287,11 @@ class OnnxParser:
             onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common base class
             return self._fail(f"ONNX Runtime, on which the TensorRT stand-in runs, cannot run this model: {error}")
+        if _rtx.rtx:
+            try:
+                _rtx.parse(proto.SerializeToString(), self._logger)
+            except _rtx.RefusalError as error:
+                return self._fail(str(error))
         self._network.fill(proto)
         return True
 

@@ -104,6 +104,7 @@ def to_int8(model, calibrator, shapes, exclude, logger):
             "ActivationSymmetric": True,
             "WeightSymmetric": True,
             "OpTypesToExcludeOutputQuantization": list(_QUANTIZED_OPS),
+            "QuantizeBias": False,  # TensorRT takes no 32-bit integers for one
         },
     )
     quantizer.quantize_model()

@@ -5,7 +5,7 @@
 import numpy as np
 import onnxruntime
 
-from tensorrt._engine_file import read_engine
+from tensorrt._engine_file import EXECUTOR, read_engine
 from tensorrt._enums import DataType, TensorIOMode, TensorLocation, nptype, volume
 
 _ORT_TYPES = {
@@ -45,7 +45,7 @@ class Runtime:
     def __init__(self, logger):
         """Say on the log that this is the stand-in."""
         self.logger = logger
-        logger.log(logger.Severity.WARNING, "TensorRT is not installed: engines run on ONNX Runtime, on the CPU.")
+        logger.log(logger.Severity.WARNING, f"TensorRT is not installed: {EXECUTOR} executes engines, on the CPU.")
 
     def deserialize_cuda_engine(self, serialized_engine):
         """Return the :class:`ICudaEngine` in these bytes.

@@ -11,6 +11,7 @@ from tao_hf.in_runtime.probe.config import classes_of
 
 LABEL_GAPS = False
 DYNAMIC_SIZE = False
+TOLERANCE = 1e-4
 
 
 def refuse(cls: Any, config: dict[str, Any]) -> str | None:
@@ -41,3 +42,8 @@ def run(model: Any, images: Any, **kwargs: Any) -> tuple[Any, ...]:
 def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, float]:
     """Return the largest difference of a logit and the largest logit."""
     return float(numpy.abs(got[0] - expected[0]).max()), float(numpy.abs(expected[0]).max())
+
+
+def agreement(expected: tuple[Any, ...], got: tuple[Any, ...]) -> float:
+    """Return the part of the images that get the same class."""
+    return float((got[0].argmax(1) == expected[0].argmax(1)).mean())

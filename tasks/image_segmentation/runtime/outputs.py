@@ -12,6 +12,7 @@ from tao_hf.in_runtime.probe.config import classes_of
 
 LABEL_GAPS = True
 DYNAMIC_SIZE = True
+TOLERANCE = 1e-4
 _IGNORE = ("semantic_loss_ignore_index", "loss_ignore_index")
 _NO_CLASS = 65535  # a label that a loss must ignore, for no model has that many classes
 
@@ -41,6 +42,11 @@ def run(model: Any, images: Any, **kwargs: Any) -> tuple[Any, ...]:
 def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, float]:
     """Return the largest difference of a logit and the largest logit."""
     return float(numpy.abs(got[0] - expected[0]).max()), float(numpy.abs(expected[0]).max())
+
+
+def agreement(expected: tuple[Any, ...], got: tuple[Any, ...]) -> float:
+    """Return the part of the pixels that get the same class."""
+    return float((got[0].argmax(1) == expected[0].argmax(1)).mean())
 
 
 def measure(model: Any, images: Any) -> dict[str, Any]:

@@ -15,9 +15,12 @@ import torch
 
 LABEL_GAPS = True
 DYNAMIC_SIZE = False
+TOLERANCE = 1e-4
 _QUADRILATERAL = 10  # numbers
 _ORDER = "reading_order"
 _MAY_DIFFER = 0.01  # of the queries: those at the end of the list of proposals can be others
+_FAR = 1e9  # how far apart predictions are that are not finite
+_SAME = 0.02  # of the largest logit or of the image: how far apart predictions are that count as the same
 # What the schema calls a setting, and how configurations spell it.
 _SETTINGS = {
     "num_queries": ("num_queries", "num_detection_tokens"),
@@ -82,6 +85,22 @@ def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, 
 
     A hundredth of the queries of an image may have no counterpart.
     """
+    worst = 0.0
+    for found in _distances(expected, got):
+        worst = max(worst, float(found[: len(found) - int(_MAY_DIFFER * len(found))][-1]))
+    return worst, 1.0
+
+
+def agreement(expected: tuple[Any, ...], got: tuple[Any, ...]) -> float:
+    """Return the part of the predictions that have a counterpart: its logits and its box are nearly the same."""
+    return float(numpy.mean([found <= _SAME for found in _distances(expected, got)]))
+
+
+def _distances(expected: tuple[Any, ...], got: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield for each image how far apart its matched predictions are, as a part of the largest logit or of the image.
+
+    The nearest come first.
+    """
     from scipy.optimize import linear_sum_assignment
 
     scales = [max(float(numpy.abs(expected[0]).max()), 1e-12), 1.0]
@@ -89,12 +108,9 @@ def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, 
         numpy.concatenate([array / scale for array, scale in zip(side, scales, strict=True)], axis=2)
         for side in (expected, got)
     ]
-    worst = 0.0
     for one, other in zip(*rows, strict=True):
-        distances = numpy.abs(one[:, None] - other[None]).max(2)
-        found = numpy.sort(distances[linear_sum_assignment(distances)])
-        worst = max(worst, float(found[: len(found) - int(_MAY_DIFFER * len(found))][-1]))
-    return worst, 1.0
+        distances = numpy.nan_to_num(numpy.abs(one[:, None] - other[None]).max(2), nan=_FAR, posinf=_FAR)
+        yield numpy.sort(distances[linear_sum_assignment(distances)])
 
 
 def measure(model: Any, images: Any) -> dict[str, Any]:

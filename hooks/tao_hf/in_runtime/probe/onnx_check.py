@@ -1,10 +1,11 @@
-"""Does the architecture survive ONNX? Random weights, few layers, both exporters, compared with ONNX Runtime."""
+"""Does the architecture survive ONNX? Random weights, few layers, both exporters, compared with ONNX Runtime, built."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import gc
+import itertools
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tao_hf.in_runtime.probe import engine_check, half_check, rewrites
 from tao_hf.in_runtime.probe.common import clean, first_line, set_classes
 
 _DEPTH_LISTS = ("depths", "layers_per_stage", "num_blocks")
@@ -21,10 +23,14 @@ _KEPT_LAYERS = 2
 _CLASSES = 8
 _MAX_PARAMETERS = 500_000_000
 _MAX_PATCHES = 20_000
+# How many images batch norms are fitted to and FP16 is measured on, and the pixels that they have together at most.
+_FITTED, _MEASURED, _PIXELS = 16, 256, 32 * 224 * 224
+_BATCH = 4
+_SMOOTH = 16  # pixels from one random number to the next in an image
 _OTHER_SIZE = 64  # pixels to add for a size that the export was not traced with
 _NOISE = 0.02
 _LEAST_VARIANCE = 1e-2
-_RELATIVE, _ABSOLUTE = 1e-3, 1e-5
+_RELATIVE, _ABSOLUTE = 1e-3, 1e-5  # what makes an exporter fail
 _ATTEMPTS = (("torchscript", 17), ("dynamo", 18))
 _OPERATORS = (
     r"operator '([\w:]+)'",
@@ -38,13 +44,24 @@ _OPERATORS = (
 
 def not_checked(why: str) -> dict[str, Any]:
     """Return the `onnx` entry of a model whose export was not tried."""
-    return {"ok": False, "exporter": None, "opset": None, "failing_op": None, "error": clean(why), "max_abs_diff": None}
+    return {
+        "ok": False,
+        "exporter": None,
+        "opset": None,
+        "failing_op": None,
+        "error": clean(why),
+        "max_abs_diff": None,
+        "difference": None,
+        "approximate": None,
+        "engine": None,
+        "fp16": None,
+    }
 
 
 def check(
     cls: Any, config: Any, size: list[int], channels: int, patch: int | None, outputs: Any, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Export a small twin of the model and compare it with ONNX Runtime on a batch of another size.
+    """Export a small twin of the model, compare it with ONNX Runtime on a batch of another size, and build its engine.
 
     Args:
         cls: the transformers class.
@@ -76,11 +93,11 @@ def check(
         except Exception as error:
             problem = problem or f"the model cannot be built: {first_line(error)}"
             continue
-        example = torch.randn(1, channels, *size)
-        probe = torch.randn(2, channels, *size)
+        example = pictures(1, channels, *size)
+        probe = pictures(2, channels, *size)
         try:
             with torch.no_grad():
-                enliven(model, probe)
+                enliven(model, fitting_pictures(channels, size))
                 model(probe)
             return try_exporters(model, example, probe, outputs, names)
         except Exception as error:
@@ -89,7 +106,7 @@ def check(
 
 
 def try_exporters(model: Any, example: Any, probe: Any, outputs: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Export a module with one exporter after the other until ONNX Runtime agrees with it.
+    """Export a module with one exporter after the other until ONNX Runtime agrees with it and TensorRT takes it.
 
     Where the task wants height and width dynamic, that is tried first with each exporter, and only then without.
 
@@ -103,26 +120,32 @@ def try_exporters(model: Any, example: Any, probe: Any, outputs: Any, names: Seq
     Returns:
         The `onnx` entry of the findings.
     """
+    import torch
+
     result = not_checked("not tried")
-    for dynamic_size in (True, False) if outputs.DYNAMIC_SIZE else (False,):
-        for exporter, opset in _ATTEMPTS:
-            try:
-                with _silence():
-                    difference = _agreement(model, exporter, opset, example, probe, outputs, names, dynamic_size)
-                return {
-                    "ok": True,
-                    "exporter": exporter,
-                    "opset": opset,
-                    "dynamic_size": dynamic_size,
-                    "failing_op": None,
-                    "error": None,
-                    "max_abs_diff": difference,
-                }
-            except Exception as error:
-                reason = error.__cause__ or error  # torch.export says what happened in a second exception
-                result = not_checked(f"{exporter} (opset {opset}): {first_line(reason)}")
-                result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
-                gc.collect()
+    with torch.no_grad():
+        other_words = rewrites.called(lambda: model(example))
+    sizes = (True, False) if outputs.DYNAMIC_SIZE else (False,)
+    ways = itertools.product(sizes, _ATTEMPTS, ((), other_words) if other_words else ((),))
+    for dynamic_size, (exporter, opset), rewritten in ways:
+        try:
+            with _silence(), rewrites.rewritten(rewritten):
+                found = _tried(model, exporter, opset, example, probe, outputs, names, dynamic_size)
+            return {
+                "ok": True,
+                "exporter": exporter,
+                "opset": opset,
+                "dynamic_size": dynamic_size,
+                "rewrites": list(rewritten),
+                "failing_op": None,
+                "error": None,
+                **found,
+            }
+        except Exception as error:
+            reason = error.__cause__ or error  # torch.export says what happened in a second exception
+            result = not_checked(f"{exporter} (opset {opset}): {first_line(reason)}")
+            result.update(exporter=exporter, opset=opset, failing_op=_operator(error))
+            gc.collect()
     return result
 
 
@@ -157,7 +180,7 @@ def enliven(model: Any, batch: Any) -> None:
     if norms:
         model(batch)
     for norm in norms:
-        norm.running_var.clamp_(min=_LEAST_VARIANCE)  # two alike pictures must not make it amplify rounding
+        norm.running_var.clamp_(min=_LEAST_VARIANCE)  # alike pictures must not make it amplify rounding
     model.eval()  # after all changes: some architectures compute there what follows from weights
 
 
@@ -195,7 +218,7 @@ def as_arrays(outputs: Any) -> tuple[Any, ...]:
     return tuple(tensor.numpy() for tensor in (outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
-def _agreement(
+def _tried(
     model: Any,
     exporter: str,
     opset: int,
@@ -204,11 +227,17 @@ def _agreement(
     outputs: Any,
     names: Sequence[str],
     dynamic_size: bool,
-) -> float:
-    """Export, check, run on `probe`; return the largest absolute difference from what the model gives.
+) -> dict[str, Any]:
+    """Export, check, run on `probe` and build.
+
+    Returns:
+        ``max_abs_diff``: the largest difference from what the model gives; ``difference``: the largest one as a part
+        of the largest output; ``approximate``: whether that is more than the task tolerates; ``engine``: see
+        `engine_check.build`; ``fp16``: see `half_check.measure`.
 
     Raises:
-        Exception: anything the exporter, the checker or ONNX Runtime raise, and RuntimeError on disagreement.
+        Exception: anything the exporter, the checker or ONNX Runtime raise, RuntimeError on disagreement, and
+            engine_check.RefusalError.
     """
     import onnx
     import onnxruntime
@@ -247,8 +276,9 @@ def _agreement(
         batches = [probe, probe[:1]]
         if dynamic_size:
             height, width = probe.shape[-2:]
-            batches.append(torch.randn(1, probe.shape[1], height + _OTHER_SIZE, width + 2 * _OTHER_SIZE))
-        worst = 0.0
+            batches.append(pictures(1, probe.shape[1], height + _OTHER_SIZE, width + 2 * _OTHER_SIZE))
+        worst = relative = 0.0
+        larger = list(batches[-1].shape[-2:]) if dynamic_size else None
         for batch in batches:
             got = tuple(session.run(None, {"input": batch.numpy()}))
             with torch.no_grad():
@@ -259,8 +289,39 @@ def _agreement(
             difference, scale = outputs.difference(wanted, got)
             if not difference <= _ABSOLUTE + _RELATIVE * scale:
                 raise RuntimeError(f"ONNX Runtime differs from PyTorch by {difference:.3g}")
-            worst = max(worst, difference)
-    return worst
+            worst, relative = max(worst, difference), max(relative, difference / max(scale, _ABSOLUTE))
+        _, channels, *size = probe.shape
+        shapes = {"input": engine_check.profile(size, channels, larger)}
+        measured = pictures(_count(_MEASURED, size), channels, *size).split(_BATCH)
+        return {
+            "max_abs_diff": worst,
+            "difference": relative,
+            "approximate": relative > outputs.TOLERANCE,
+            "engine": engine_check.build(file, shapes),
+            "fp16": half_check.measure(file, shapes, [images.numpy() for images in measured], outputs),
+        }
+
+
+def pictures(count: int, channels: int, height: int, width: int) -> Any:
+    """Return random images as smooth as photographs, a tensor (N, C, H, W).
+
+    In noise the features of neighbours have nothing to do with each other: what samples between them makes a large
+    difference of any rounding, as no trained model on photographs does.
+    """
+    import torch
+
+    coarse = torch.randn(count, channels, *(max(2, side // _SMOOTH) for side in (height, width)))
+    return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+
+
+def fitting_pictures(channels: int, size: Sequence[int]) -> Any:
+    """Return the images, a tensor (N, C, H, W), that `enliven` fits batch norms to: 16, fewer of large ones."""
+    return pictures(_count(_FITTED, size), channels, *size)
+
+
+def _count(most: int, size: Sequence[int]) -> int:
+    """Return how many images of this height and width to take: at most so many, fewer of large ones, at least two."""
+    return max(2, min(most, _PIXELS // (size[0] * size[1])))
 
 
 @contextlib.contextmanager
@@ -282,6 +343,8 @@ def _silence() -> Iterator[None]:
 
 
 def _operator(error: BaseException) -> str | None:
+    if isinstance(error, engine_check.RefusalError):
+        return error.operator
     text = str(error)
     for pattern in _OPERATORS:
         match = re.search(pattern, text)

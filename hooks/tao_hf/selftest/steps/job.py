@@ -33,8 +33,9 @@ class Job:
         data: the person's dataset folder, None for the synthetic one.
         settings: key=value settings for the model's specs.
         stand_ins: names of the stand-ins in use, None until the runtime was asked.
-        figures: by the step's `figure`, what it measured: "native" and "deployed" (results.json), "fp32" and "fp16"
-            (images, agreement, max_abs_diff, precision of the comparison).
+        figures: by the step's `figure`, what it found: "engine" (its builder and executor), "native" and "deployed"
+            (results.json), "fp32" and "fp16" (images, agreement, max_abs_diff, precision of the comparison),
+            "int8" (metric, native, deployed, loss, kept, images).
     """
 
     workdir: Path
@@ -57,7 +58,7 @@ class Job:
 
     @property
     def results(self) -> Path:
-        """Where the chain train -> ... -> TensorRT evaluation writes."""
+        """Where the chain from training to the evaluation of the engine writes."""
         return self.home / "results"
 
     @property
@@ -122,6 +123,7 @@ class Step:
         explains: whether the gate tells better than the last line of output why a command failed.
         docker_only: whether it is about containers, and means nothing elsewhere.
         needs_gpu: whether it uses TensorRT, which without a GPU only our stand-in can replace.
+        needs_data: whether it says something only of a dataset of the person's own.
         precondition: whether it is run along with selected steps that need it, unless it has passed already.
         optional: whether it runs only when it is selected by its number.
     """
@@ -139,6 +141,7 @@ class Step:
     precondition: bool = False
     docker_only: bool = False
     needs_gpu: bool = False
+    needs_data: bool = False
     optional: bool = False
 
     @property

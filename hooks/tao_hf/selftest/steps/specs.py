@@ -9,7 +9,13 @@ from typing import Any
 from tao_hf.selftest.steps.inputs import check_data, count_images, images_folder
 from tao_hf.selftest.steps.job import Command, Job, Step, StepError, clear, needs_file
 
-SPECS = ("experiment_spec", "gen_trt_engine", "inference", "evaluate", "gen_trt_engine_fp16", "inference_fp16")
+SPECS = (
+    "experiment_spec",
+    *("gen_trt_engine", "inference", "evaluate"),
+    *("gen_trt_engine_fp16", "inference_fp16"),
+    *("gen_trt_engine_int8", "evaluate_int8"),
+)
+_CALIBRATION_BATCHES, _CALIBRATION_BATCH_SIZE = 16, 8  # at most
 _SYNTHETIC_CLASSES = 4
 _SAFE_PATH = re.compile(r"^[\w./+@:,=~-]+$")
 
@@ -22,7 +28,7 @@ def spec(job: Job, name: str) -> str:
 def _base(job: Job, name: str) -> str:
     if name == "experiment_spec":
         return f"tao-pytorch/nvidia_tao_pytorch/cv/{job.model}/experiment_specs/{name}.yaml"
-    return f"tao-deploy/nvidia_tao_deploy/cv/{job.model}/specs/{name.removesuffix('_fp16')}.yaml"
+    return f"tao-deploy/nvidia_tao_deploy/cv/{job.model}/specs/{name.removesuffix('_fp16').removesuffix('_int8')}.yaml"
 
 
 def _filled(value: Any, data: str) -> Any:
@@ -61,7 +67,7 @@ def _values(job: Job, classes: int) -> dict[str, dict[str, object]]:
     checkpoint = job.result("train", f"{job.model}_model_latest.pth")
     native |= {f"{task}.checkpoint": checkpoint for task in ("evaluate", "inference", "export")}
     values = {"experiment_spec": native}
-    for precision, ending in (("FP32", ""), ("FP16", "_fp16")):
+    for precision, ending in (("FP32", ""), ("FP16", "_fp16"), ("INT8", "_int8")):
         engine = job.result("trt", f"{job.model}{ending}.engine")
         values[f"gen_trt_engine{ending}"] = {
             **common,
@@ -74,7 +80,21 @@ def _values(job: Job, classes: int) -> dict[str, dict[str, object]]:
             if f"{task}{ending}" in SPECS:
                 folder = job.result(f"trt_{task}{ending}")
                 values[f"{task}{ending}"] = {**common, f"{task}.results_dir": folder, f"{task}.trt_engine": engine}
+    values["gen_trt_engine_int8"] |= _calibration(job)
     return values
+
+
+def _calibration(job: Job) -> dict[str, object]:
+    """Return the settings of the calibration on the training images."""
+    images = images_folder(job.dataset, "train")
+    batches = max(1, min(_CALIBRATION_BATCHES, count_images(images) // _CALIBRATION_BATCH_SIZE))
+    found = {
+        "cal_image_dir": [job.runtime.path(images)],
+        "cal_cache_file": job.result("trt", f"{job.model}_int8.cal"),
+        "cal_batches": batches,
+        "cal_batch_size": _CALIBRATION_BATCH_SIZE,
+    }
+    return {f"gen_trt_engine.tensorrt.calibration.{key}": value for key, value in found.items()}
 
 
 def _prepare(job: Job) -> list[Command]:

@@ -9,6 +9,7 @@ import numpy
 
 LABEL_GAPS = False
 DYNAMIC_SIZE = False
+TOLERANCE = 1e-4
 
 
 def refuse(cls: Any, config: dict[str, Any]) -> str | None:
@@ -24,6 +25,11 @@ def run(model: Any, images: Any, **kwargs: Any) -> tuple[Any, ...]:
 def difference(expected: tuple[Any, ...], got: tuple[Any, ...]) -> tuple[float, float]:
     """Return the largest difference of a depth and the largest depth."""
     return float(numpy.abs(got[0] - expected[0]).max()), float(numpy.abs(expected[0]).max())
+
+
+def agreement(expected: tuple[Any, ...], got: tuple[Any, ...]) -> float:
+    """Return the part of the pixels whose depth differs by less than a hundredth of the largest."""
+    return float((numpy.abs(got[0] - expected[0]) <= 0.01 * numpy.abs(expected[0]).max()).mean())
 
 
 def measure(model: Any, images: Any) -> dict[str, Any]:
