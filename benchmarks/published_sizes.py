@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "published_sizes"
 DOCUMENT = ROOT / "docs" / "coverage" / "published-sizes.md"
 LONGEST = 400  # seconds for one architecture
-SIZES = {"image-classification": 224, "image-segmentation": 512, "object-detection": 640}  # where none is configured
 _MEASURED = "measured: "  # the line of a process that holds its result
 
 HEAD = """# Exports at published sizes
@@ -66,7 +65,8 @@ def measure(task: str, architecture: str) -> dict[str, Any]:
     if refusal:
         return {"size": None, "onnx": onnx_check.not_checked(refusal)}
     parts = [config, *(getattr(config, name, None) for name in ("vision_config", "backbone_config"))]
-    side = next((part.image_size for part in parts if getattr(part, "image_size", None)), SIZES[task])
+    named = (part.image_size for part in parts if getattr(part, "image_size", None))
+    side = next(named, about["tiny_models"]["size"])
     size = list(side) if isinstance(side, (list, tuple)) else [side, side]
     patch = getattr(config, "patch_size", None)
     found = onnx_check.check(
@@ -112,7 +112,8 @@ def row(task: str, architecture: str, result: dict[str, Any]) -> str:
 def main() -> int:
     """Measure one task or all; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--task", choices=SIZES, help="this task alone; no document is written")
+    measured = [name for name in tasks.task_types(ROOT) if "tiny_models" in tasks.task(ROOT, name)]
+    parser.add_argument("--task", choices=measured, help="this task alone; no document is written")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these architectures of one task")
     parser.add_argument("--resume", action="store_true", help="keep the results of architectures that are done")
     parser.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
@@ -125,7 +126,7 @@ def main() -> int:
     runtime = get_runtime("local")
     runtime.prepare()
     rows = []
-    for task in [args.task] if args.task else SIZES:
+    for task in [args.task] if args.task else measured:
         for architecture in args.only or architectures(str(runtime.python), task):
             file = RESULTS / task / f"{architecture}.json"
             if not (args.resume and file.is_file()):

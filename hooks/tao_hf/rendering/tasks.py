@@ -34,7 +34,7 @@ _KEYS = {
     "optim": {"lr": float, "lr_backbone": (float, None), "weight_decay": float, "clip_grad_norm": float},
     "only_if": dict,
     "demo": str,
-    "tiny_models": {"module": str, "goal": int, "answered": dict},
+    "tiny_models": {"module": str, "size": int, "goal": int, "answered": dict},
 }
 _OPTIONAL = ("only_if", "demo", "tiny_models")
 _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "a mapping", None: "null"}
