@@ -1,4 +1,4 @@
-"""Write a tiny dataset of depths that a model can learn: boxes in front of a wall, the nearer the brighter. See `dataset`.
+"""Write a tiny dataset of depths that a model can learn: boxes before a wall, the nearer the brighter. See `dataset`.
 
 FOLDER gets train/, val/, test/ with PNGs, and depth/train, depth/val and depth/test with PNGs of 16 bits that hold
 millimetres; 0 is unknown. The pictures are a little larger than asked for, so that resizing is exercised, and the same
