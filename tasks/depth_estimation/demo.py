@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 MODEL = "digits_glpn"
 DATA = "digits-depth"
 TRAINING = (
-    "train.num_epochs=20",
-    "train.checkpoint_interval=20",
-    "train.validation_interval=5",
+    "train.num_epochs=12",
+    "train.checkpoint_interval=12",
+    "train.validation_interval=4",
     "train.optim.lr=0.002",
     "train.optim.lr_backbone=0.002",
     "train.optim.warmup_epochs=1",
@@ -37,7 +37,7 @@ GOALS = (
     ("AbsRel that INT8 loses", "< 0.01", lambda r: r["int8"]["loss"], lambda v: v < 0.01),
 )
 _IMAGE_SIZE = 96  # pixels
-_SCENES = {"train": 800, "val": 60, "test": 150}
+_SCENES = {"train": 600, "val": 60, "test": 150}
 _MOST_DIGITS = 3
 _CAMERA = 1.0  # metres above the floor
 _FOCAL = 0.9  # of the picture's width
