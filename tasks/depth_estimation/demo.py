@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 MODEL = "digits_glpn"
 DATA = "digits-depth"
 TRAINING = (
-    "train.num_epochs=12",
-    "train.checkpoint_interval=12",
+    "train.num_epochs=8",
+    "train.checkpoint_interval=8",
     "train.validation_interval=4",
     "train.optim.lr=0.002",
     "train.optim.lr_backbone=0.002",
@@ -56,9 +56,9 @@ def save_model(folder: Path) -> None:
     torch.manual_seed(0)
     config = GLPNConfig(
         depths=[1, 1, 2, 1],
-        hidden_sizes=[32, 64, 96, 128],
+        hidden_sizes=[16, 32, 64, 96],
         num_attention_heads=[1, 2, 4, 4],
-        decoder_hidden_size=32,
+        decoder_hidden_size=16,
         drop_path_rate=0.0,
         max_depth=10,
     )
