@@ -246,7 +246,7 @@ def measure(task: str, python: str, args: argparse.Namespace) -> bool:
 def main() -> int:
     """Measure one task or all; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    measured = [name for name in tasks.task_types(ROOT) if "tiny_models" in tasks.task(ROOT, name)]
+    measured = tasks.with_tiny_models(ROOT)
     parser.add_argument("--task", choices=measured, help="this task alone")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these models of one task; no document is written")
     parser.add_argument("--tao-source", choices=("embedded", "auto"), default="embedded")

@@ -112,7 +112,7 @@ def row(task: str, architecture: str, result: dict[str, Any]) -> str:
 def main() -> int:
     """Measure one task or all; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    measured = [name for name in tasks.task_types(ROOT) if "tiny_models" in tasks.task(ROOT, name)]
+    measured = tasks.with_tiny_models(ROOT)
     parser.add_argument("--task", choices=measured, help="this task alone; no document is written")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these architectures of one task")
     parser.add_argument("--resume", action="store_true", help="keep the results of architectures that are done")

@@ -74,6 +74,11 @@ def demo(root: Path, task_type: str) -> Path | None:
     return root / "tasks" / task_folder(task_type) / name if name else None
 
 
+def with_tiny_models(root: Path) -> tuple[str, ...]:
+    """Return the tasks that have a tiny model of every architecture, which the benchmarks measure."""
+    return tuple(name for name in task_types(root) if "tiny_models" in task(root, name))
+
+
 @cache
 def other_tasks(root: Path) -> Mapping[str, list[str]]:
     """Return the vision tasks that a template has no folder for, and transformers' auto mappings that serve each.

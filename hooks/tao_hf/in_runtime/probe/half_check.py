@@ -52,8 +52,9 @@ def measure(
     model = onnx.load(file)
     there = {node.op_type for node in model.graph.node}
     chosen = [node.output[1] for node in model.graph.node if node.op_type == "TopK"]
-    told, given = _with_choices_told(model, chosen), _with_choices_given(model)
-    exact, own = zip(*(_split(values, chosen) for values in _run(told, batches)), strict=True)
+    given = _with_choices_given(model) if chosen else None
+    runs = _run(_with_choices_told(model, chosen), batches)
+    exact, own = zip(*(_split(values, chosen) for values in runs), strict=True)
     best: dict[str, Any] = dict.fromkeys(("kept", "agreement", "difference", "choices"))
     best |= {"kept": [], "error": "not tried"}
     for kept in _choices(there):
