@@ -3,6 +3,7 @@
 PYTHON ?= python3
 RUNTIME ?= local
 TASK ?= image-classification
+JOBS ?= 1
 VENV := .venv
 RUN := $(VENV)/bin/python
 HERE := PYTHONPATH=$(CURDIR)/hooks $(RUN) -m
@@ -30,13 +31,13 @@ docker-images: $(VENV)/ready  ## make the images that the tests of the container
 	$(HERE) tests.support.docker_images
 
 coverage: $(VENV)/ready  ## take a tiny model of every architecture of TASK through the template (ONLY="vit swin" for some, VERSIONS=tao-7.0.1 for an image's versions); writes docs/coverage
-	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto --task $(TASK) $(if $(ONLY),--only $(ONLY))
+	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto --jobs $(JOBS) --task $(TASK) $(if $(ONLY),--only $(ONLY))
 
-coverage-all: $(VENV)/ready  ## the same for every task (about two hours on two cores)
-	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto
+coverage-all: $(VENV)/ready  ## the same for every task (over an hour on two cores; JOBS=8: so many models at a time)
+	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto --jobs $(JOBS)
 
 coverage-sizes: $(VENV)/ready  ## export and build one published configuration of every architecture at its own size; writes docs/coverage/published-sizes.md
-	$(HERE) benchmarks.published_sizes
+	$(HERE) benchmarks.published_sizes --jobs $(JOBS)
 
 throughput: $(VENV)/ready  ## measure the generated ViT against the Hugging Face model, on the GPU if there is one
 	PYTHONPATH=hooks:networks/backbone:standins/tao_pytorch:standins/modules $(RUN) -m benchmarks.throughput

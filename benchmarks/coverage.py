@@ -1,6 +1,7 @@
 """Which architectures become TAO models: every one that transformers maps to a task, measured.
 
     PYTHONPATH=hooks python -m benchmarks.coverage [--task TASK] [--only NAMES] [--tao-source embedded|auto] [--resume]
+        [--jobs N]
 
 With TAO_HF_VERSIONS=tao-7.0.1 (make coverage VERSIONS=tao-7.0.1) the versions of that image are measured: the document
 is docs/coverage/TASK-tao-7.0.1.md, and no architecture may fail, because how many there are is up to its transformers.
@@ -118,7 +119,7 @@ def _judged(records: Path, output: str, status: int) -> dict[str, Any]:
     }
 
 
-def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], tao_source: str) -> str:
+def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], args: argparse.Namespace) -> str:
     """Return the document."""
     columns = ("architecture", "model", "strategy", "proof", "export", "engine", "FP16", "tests", "seconds", "")
     rows = [f"| {' | '.join(columns)} |", f"{'|---' * len(columns)}|"]
@@ -138,8 +139,8 @@ def render(task: str, results: dict[str, dict[str, Any]], made: dict[str, Any], 
             "",
             "They were proven against "
             + ("the real tao-pytorch." if whole else f"the stand-in of tao-pytorch ({'; '.join(against)})."),
-            f"Versions: {', '.join(f'{name} {number}' for name, number in versions.items())}; {os.cpu_count()} cores; "
-            f"`tao_source={tao_source}`.",
+            f"Versions: {', '.join(f'{name} {number}' for name, number in versions.items())}; {os.cpu_count()} cores, "
+            f"models at a time: {args.jobs}; `tao_source={args.tao_source}`.",
             "",
             "- **strategy**: the first that gives the model's numbers.",
             "- **proof**: largest difference from the Hugging Face model's outputs, as a part of the largest one; at",
@@ -223,19 +224,23 @@ def measure(task: str, python: str, args: argparse.Namespace) -> bool:
     made["rows"] |= {
         name: made["rows"][entry["model"]] for name, entry in answered.items() if entry["model"] in made["rows"]
     }
-    results = {}
-    for name in args.only or made["rows"]:
+
+    def result(name: str) -> dict[str, Any]:
         file = BUILD / "results" / task / f"{name}.json"
         if not (args.resume and file.is_file()):
             entry = answered.get(name, {"model": name, "answers": {}})
-            result = take(name, entry["model"], entry["answers"], args.tao_source)
+            found = take(name, entry["model"], entry["answers"], args.tao_source)
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        results[name] = json.loads(file.read_text(encoding="utf-8"))
-        print(_row(name, results[name], made["rows"][name]), flush=True)
+            file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    results = {}
+    for name, found in processes.side_by_side(result, args.only or list(made["rows"]), args.jobs):
+        results[name] = found
+        print(_row(name, found, made["rows"][name]), flush=True)
     if not args.only:
         DOCUMENTS.mkdir(exist_ok=True)
-        (DOCUMENTS / f"{task}{SUFFIX}.md").write_text(render(task, results, made, args.tao_source), encoding="utf-8")
+        (DOCUMENTS / f"{task}{SUFFIX}.md").write_text(render(task, results, made, args), encoding="utf-8")
     print(_summary(results, made))
     outcomes = list(_outcomes(results, made).values())
     goal = len(outcomes) if args.only or VERSIONS else about["goal"]
@@ -251,6 +256,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these models of one task; no document is written")
     parser.add_argument("--tao-source", choices=("embedded", "auto"), default="embedded")
     parser.add_argument("--resume", action="store_true", help="keep the results of models that are done")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many models at a time")
     args = parser.parse_args()
     if args.only and not args.task:
         parser.error("--only needs --task, which says whose models they are")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,3 +23,11 @@ def run(python: str, *arguments: str, timeout: float | None = None) -> subproces
     return subprocess.run(
         command, capture_output=True, text=True, errors="replace", check=False, env=env, timeout=timeout
     )
+
+
+def side_by_side(measure: Callable[[str], Any], names: list[str], jobs: int) -> Iterator[tuple[str, Any]]:
+    """Measure names, several at a time, each on its share of the cores; yield names and findings in order."""
+    if jobs > 1:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from zip(names, pool.map(measure, names), strict=True)

@@ -1,6 +1,6 @@
 """Are architectures exported and built at the sizes that they were published with? One configuration of each.
 
-    PYTHONPATH=hooks python -m benchmarks.published_sizes [--task TASK] [--only NAMES] [--resume]
+    PYTHONPATH=hooks python -m benchmarks.published_sizes [--task TASK] [--only NAMES] [--resume] [--jobs N]
 
 Takes the configuration that transformers has by default, which is that of a published checkpoint, and does what the
 inspection does before a model is downloaded: random weights, at most two layers a stage, all widths and the size of
@@ -116,6 +116,7 @@ def main() -> int:
     parser.add_argument("--task", choices=measured, help="this task alone; no document is written")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these architectures of one task")
     parser.add_argument("--resume", action="store_true", help="keep the results of architectures that are done")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many architectures at a time")
     parser.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
@@ -127,12 +128,17 @@ def main() -> int:
     runtime.prepare()
     rows = []
     for task in [args.task] if args.task else measured:
-        for architecture in args.only or architectures(str(runtime.python), task):
+
+        def result(architecture: str, task: str = task) -> dict[str, Any]:
             file = RESULTS / task / f"{architecture}.json"
             if not (args.resume and file.is_file()):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(json.dumps(take(str(runtime.python), task, architecture), indent=1), encoding="utf-8")
-            rows.append(row(task, architecture, json.loads(file.read_text(encoding="utf-8"))))
+            return json.loads(file.read_text(encoding="utf-8"))
+
+        names = args.only or architectures(str(runtime.python), task)
+        for architecture, found in processes.side_by_side(result, names, args.jobs):
+            rows.append(row(task, architecture, found))
             print(rows[-1], flush=True)
     if not args.task:
         DOCUMENT.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
