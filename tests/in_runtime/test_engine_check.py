@@ -110,6 +110,25 @@ def test_a_function_is_said_otherwise(said: Callable, function: str, module: str
     assert "TensorRT-RTX" in found["without"]["error"] and operator in found["without"]["error"]
 
 
+def test_a_split_of_batches_counts_no_images(said: Callable) -> None:
+    """A batch that is stacked on others and taken apart again is split into parts of a fixed number, not size."""
+    found = said("""
+        class Model(torch.nn.Module):
+            def forward(self, x):
+                both = torch.cat([x, 2 * x], dim=0)
+                return sum(part.reshape(x.shape) * weight for weight, part in enumerate(both.split(x.shape[0]), 1))
+
+        kept = torch.Tensor.split
+        found = tried(Model())
+        assert torch.Tensor.split is kept
+        onnx_check.rewrites.called = lambda run: ()
+        onnx_check._ATTEMPTS = onnx_check._ATTEMPTS[:1]
+        print(json.dumps({"with": found, "without": tried(Model())}))
+    """)
+    assert (found["with"]["ok"], found["with"]["rewrites"]) == (True, ["split"])
+    assert not found["without"]["ok"] and "split" in found["without"]["error"].lower()
+
+
 def test_functions_that_overlap_stay_pytorchs(said: Callable) -> None:
     """Where the other words would say something else, PyTorch's own function does the work."""
     found = said("""
@@ -119,13 +138,15 @@ def test_functions_that_overlap_stay_pytorchs(said: Callable) -> None:
             "fold": lambda: functional.fold(functional.unfold(x, 3, padding=1), (8, 8), 3, padding=1),
             "pool": lambda: functional.avg_pool2d(x, 3, 2, 1),
             "wide": lambda: functional.avg_pool2d(x, (2, 8)),
+            "uneven": lambda: torch.cat(x.split([1, 2], dim=1)[1:]),
+            "channels": lambda: torch.cat(x.split(2, 1)[1:]),
         }
         plain = {name: case() for name, case in cases.items()}
         with rewrites.rewritten(rewrites.NAMES):
             same = {name: torch.equal(case(), plain[name]) for name, case in cases.items()}
         print(json.dumps(same))
     """)
-    assert found == {"fold": True, "pool": True, "wide": True}
+    assert found == {"fold": True, "pool": True, "wide": True, "uneven": True, "channels": True}
 
 
 def test_what_differs_more_is_called_approximate(said: Callable) -> None:

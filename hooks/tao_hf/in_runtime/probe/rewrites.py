@@ -8,15 +8,17 @@ from typing import Any
 
 from tao_hf.in_runtime.probe import generated
 
-NAMES = ("avg_pool2d", "fold")  # functions of torch.nn.functional
+NAMES = ("avg_pool2d", "fold", "split")  # functions of torch.nn.functional, and a method of tensors
 FILE = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/onnx_rewrites.py"
 
 
 def called(run: Callable[[], Any]) -> tuple[str, ...]:
     """Return which of the functions are called while something runs."""
+    import torch
     from torch.nn import functional
 
-    originals = {name: getattr(functional, name) for name in NAMES}
+    owners = {name: functional if hasattr(functional, name) else torch.Tensor for name in NAMES}
+    originals = {name: getattr(owner, name) for name, owner in owners.items()}
     seen = set()
 
     def noting(name: str) -> Callable[..., Any]:
@@ -27,12 +29,12 @@ def called(run: Callable[[], Any]) -> tuple[str, ...]:
         return note
 
     try:
-        for name in NAMES:
-            setattr(functional, name, noting(name))
+        for name, owner in owners.items():
+            setattr(owner, name, noting(name))
         run()
     finally:
         for name, original in originals.items():
-            setattr(functional, name, original)
+            setattr(owners[name], name, original)
     return tuple(sorted(seen))
 
 
