@@ -1,4 +1,4 @@
-"""What detection and segmentation bring for the runtime: synthetic data and the comparison of predictions."""
+"""What the tasks beside classification bring for the runtime: synthetic data and the comparison of predictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.paths import HOOKS
 
 pytestmark = pytest.mark.runtime
 
-DETECTION, SEGMENTATION = "object-detection", "image-segmentation"
+DETECTION, SEGMENTATION, DEPTH = "object-detection", "image-segmentation", "depth-estimation"
 Rows = list[list[object]]
 
 
@@ -52,6 +52,37 @@ def test_the_synthetic_dataset_is_whole_and_the_same_every_time(
         for box in content["annotations"]:
             left, top, width, height = box["bbox"]
             assert 0 <= left < left + width <= 72 and 0 <= top < top + height <= 54
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_synthetic_depths_can_be_seen_and_are_the_same_every_time(
+    runtime_python: Path, tmp_path: Path, channels: int
+) -> None:
+    size = ["--classes", "0", "--height", "48", "--width", "64", "--channels", str(channels)]
+    for name in ("first", "second"):
+        assert ours(runtime_python, "tools.dataset", DEPTH, tmp_path / name, *size).returncode == 0
+    files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
+    assert all((tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes() for file in files)
+    assert not (tmp_path / "first" / "classes.txt").exists()
+    for split in ("train", "val", "test"):
+        images = {path.name for path in (tmp_path / "first" / split).rglob("*.png")}
+        assert len(images) >= 4
+        assert {path.name for path in (tmp_path / "first" / "depth" / split).rglob("*.png")} == images
+    code = """
+import sys
+import numpy as np
+from PIL import Image
+
+image, depth = (np.asarray(Image.open(path)).astype(float) for path in sys.argv[1:])
+image = image.mean(axis=2) if image.ndim == 3 else image
+assert image.shape == depth.shape == (54, 72), (image.shape, depth.shape)
+known = depth > 0
+assert not known[:2].any() and known[3:].all() and 1000 <= depth[known].min() < depth.max() == 4000
+print(np.corrcoef(image[known], depth[known])[0, 1])
+"""
+    pair = [tmp_path / "first" / folder / "000.png" for folder in ("test", "depth/test")]
+    done = subprocess.run([runtime_python, "-c", code, *pair], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < -0.95  # the nearer the brighter
 
 
 def detections(count: int = 20) -> Rows:
@@ -151,3 +182,58 @@ with (folder / "result.csv").open("w", newline="") as file:
         done = ours(runtime_python, "check.crosscheck", *folders, "--json", out)
         assert (done.returncode, done.stderr) == (status, ""), name
         assert json.loads(out.read_text())["agreement"] == pytest.approx(1 - int(changed) / 2000)
+
+
+def write_depths(python: Path, folder: Path, **changes: object) -> Path:
+    """Write the depths of one image, as inference does, and return the folder.
+
+    Args:
+        python: Interpreter of the runtime.
+        folder: Is made.
+        **changes: ``factor`` of the first ``pixels`` of 2,000; ``image``; ``mean`` in result.csv; ``shape``.
+    """
+    code = """
+import csv, json, sys
+from pathlib import Path
+import numpy as np
+
+folder, changes = Path(sys.argv[1]), json.loads(sys.argv[2])
+(folder / "depth").mkdir(parents=True)
+depth = np.linspace(1, 5, 2000, dtype=np.float32)
+depth[: changes.get("pixels", 0)] *= changes.get("factor", 1)
+depth = depth.reshape(changes.get("shape", [40, 50]))
+np.save(folder / "depth" / "a.npy", depth)
+with (folder / "result.csv").open("w", newline="") as file:
+    row = [changes.get("image", "/d/a.png"), "depth/a.npy", depth.min(), changes.get("mean", depth.mean()), depth.max()]
+    csv.writer(file).writerows([["img_name", "depth", "min_depth", "mean_depth", "max_depth"], row])
+"""
+    subprocess.run([python, "-c", code, folder, json.dumps(changes)], check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "precision", "agreement", "said"),
+    [
+        ({}, "FP32", 1.0, ""),
+        ({"factor": 1.005, "pixels": 2000}, "FP32", 1.0, ""),
+        ({"factor": 1.02, "pixels": 8}, "FP32", 0.996, ""),
+        ({"factor": 1.02, "pixels": 20}, "FP32", 0.99, "only 99.00% of the pixels have the same depth"),
+        ({"factor": 1.02, "pixels": 20}, "FP16", 0.99, ""),
+        ({"factor": 1.02, "pixels": 60}, "FP16", 0.97, "only 97.00% of the pixels"),
+        ({"image": "/d/b.png"}, "FP32", None, "do not hold the same images"),
+        ({"mean": 9}, "FP32", None, "are not those that result.csv describes"),
+        ({"shape": [50, 40]}, "FP32", None, "of different sizes"),
+    ],
+)
+def test_depths_are_compared_pixel_by_pixel(
+    runtime_python: Path, tmp_path: Path, changes: dict, precision: str, agreement: float | None, said: str
+) -> None:
+    native = write_depths(runtime_python, tmp_path / "native")
+    deployed = write_depths(runtime_python, tmp_path / "deployed", **changes)
+    out = tmp_path / "out.json"
+    done = ours(runtime_python, "check.crosscheck", DEPTH, native, deployed, "--precision", precision, "--json", out)
+    assert (done.returncode, done.stderr) == (1 if said else 0, "")
+    result = json.loads(out.read_text())
+    assert said in "; ".join(result["problems"])
+    if agreement is not None:
+        assert result["agreement"] == pytest.approx(agreement)

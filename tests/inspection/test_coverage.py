@@ -33,6 +33,7 @@ FEW = {
     "classifiers": ("vit", "resnet", "swin", "beit", "efficientnet", "pvt", "imagegpt"),
     "detectors": ("rt_detr", "detr", "yolos", "pp_doclayout_v2", "pp_ocrv5_mobile_det"),
     "segmenters": ("segformer",),
+    "depth_estimators": ("glpn", "dpt", "depth_pro"),
 }
 HANDFUL = (
     "beit", "convnext", "deit_with_teacher", "dinov2", "efficientnet", "hiera", "mobilevit", "perceiver_conv", "pvt",
@@ -77,6 +78,17 @@ def proven_segmenters(
 ) -> dict[str, Any]:
     """Return the same for segmenters."""
     return prove("segmenters", request.param, runtime_python, real_clone, tmp_path_factory.mktemp("segmenters"))
+
+
+@pytest.fixture(scope="module", params=EXTENT)
+def proven_estimators(
+    request: pytest.FixtureRequest,
+    runtime_python: Path,
+    real_clone: Path | None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    """Return the same for depth estimators."""
+    return prove("depth_estimators", request.param, runtime_python, real_clone, tmp_path_factory.mktemp("estimators"))
 
 
 def prove(table: str, extent: str, runtime_python: Path, real_clone: Path | None, folder: Path) -> dict[str, Any]:
@@ -177,6 +189,20 @@ def test_segmenters_are_proven(proven_segmenters: dict[str, Any]) -> None:
         assert not passed["upernet_convnext"]["onnx"]["dynamic_size"]  # it exports, and gives other numbers
 
 
+def test_depth_estimators_are_proven(proven_estimators: dict[str, Any]) -> None:
+    """What a model predicts is found, too; one that counts its images is refused for that."""
+    results = proven_estimators["results"]
+    assert passing(proven_estimators) == proven_estimators["types"] - {"depth_pro"}
+    assert "counts the images" in results["depth_pro"]["tried"]["hf"]["reason"]
+    passed = {name: row["measured"]["hf"] for name, row in results.items() if row.get("measured")}
+    assert (passed["glpn"]["kind"], passed["glpn"]["max_depth"]) == ("metric", 10.0)
+    assert (passed["dpt"]["kind"], passed["dpt"]["max_depth"]) == ("relative", None)
+    if proven_estimators["all"]:
+        kinds = {name: found["kind"] for name, found in passed.items()}
+        assert kinds["depth_anything"] == "relative" and kinds["depth_anything_metric"] == "metric"
+        assert passed["zoedepth"]["max_depth"] == 10.0 and passed["chmv2"]["max_depth"] == 96.0
+
+
 def test_strategies_are_the_expected_ones(proven: dict[str, Any], real_clone: Path | None) -> None:
     found = strategies(proven)
     reuse = REAL_REUSE if real_clone else {"vit", "resnet"}  # the stand-in carries these two
@@ -199,7 +225,7 @@ def test_hierarchical_networks_have_maps_at_four_strides(proven: dict[str, Any])
 
 WHOLE_WAY = {
     "classifiers": HANDFUL, "detectors": ("rt_detr", "detr", "pp_doclayout_v3"),
-    "segmenters": ("segformer", "upernet_swin", "beit"),
+    "segmenters": ("segformer", "upernet_swin", "beit"), "depth_estimators": ("glpn", "dpt"),
 }  # fmt: skip
 
 
@@ -223,7 +249,9 @@ def test_one_of_them_becomes_a_tao_model(
 
 def in_the_versions_of_the_tao_image() -> list[Any]:
     """Return table and name of models: each task and network kind in `make test`, each strategy in `make test-all`."""
-    first = [("classifiers", "vit"), ("detectors", "rt_detr"), ("segmenters", "segformer")]
+    first = [
+        ("classifiers", "vit"), ("detectors", "rt_detr"), ("segmenters", "segformer"), ("depth_estimators", "dpt")
+    ]  # fmt: skip
     others = [
         *(("classifiers", name) for name in ("beit", "textnet", "pvt", "efficientformer", "van")),
         ("detectors", "d_fine"),

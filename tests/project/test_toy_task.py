@@ -36,23 +36,40 @@ model.save_pretrained(sys.argv[1])
 DPTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(sys.argv[1])
 """
 
+MAKE_SUPERPOINT = """
+import sys
+from transformers import SuperPointConfig, SuperPointForKeypointDetection, SuperPointImageProcessor
+config = SuperPointConfig(encoder_hidden_sizes=[8, 8, 16, 16], decoder_hidden_size=16, descriptor_decoder_dim=16)
+SuperPointForKeypointDetection(config).save_pretrained(sys.argv[1])
+SuperPointImageProcessor().save_pretrained(sys.argv[1])
+"""
+
 
 @pytest.fixture(scope="module")
 def tiny_dpt(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a small depth estimator, saved by ``save_pretrained``."""
-    folder = tmp_path_factory.mktemp("hf") / "tiny-dpt"
-    command = [str(runtime_python), "-W", "ignore", "-c", MAKE_DPT, str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+    return _make(MAKE_DPT, runtime_python, tmp_path_factory.mktemp("hf") / "tiny-dpt")
+
+
+@pytest.fixture(scope="module")
+def tiny_superpoint(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small detector of keypoints, for which there is no folder."""
+    return _make(MAKE_SUPERPOINT, runtime_python, tmp_path_factory.mktemp("hf") / "tiny-superpoint")
+
+
+def _make(code: str, runtime_python: Path, folder: Path) -> Path:
+    """Return a folder with the model that some code saves."""
+    subprocess.run([str(runtime_python), "-W", "ignore", "-c", code, str(folder)], check=True, capture_output=True)
     return folder
 
 
 def test_without_the_folder_the_refusal_says_what_the_model_is(
-    first_template: Template, tiny_dpt: Path, tmp_path: Path
+    first_template: Template, tiny_superpoint: Path, tmp_path: Path
 ) -> None:
-    done = first_template.copy(tmp_path / "workdir", tiny_dpt)
+    done = first_template.copy(tmp_path / "workdir", tiny_superpoint)
     assert done.returncode != 0 and "Traceback" not in done.stdout
     said = " ".join(done.stdout.split())
-    assert f"{tiny_dpt} is made for depth-estimation; this version of the template generates" in said
+    assert f"{tiny_superpoint} is made for keypoint-detection; this version of the template generates" in said
     assert all(name in said for name in tasks.task_types(ROOT))
 
 

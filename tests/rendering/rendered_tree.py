@@ -13,7 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.support.renderings import classifier_context, detector_context, rendered, segmenter_context
+from tests.support.renderings import (
+    classifier_context,
+    detector_context,
+    estimator_context,
+    rendered,
+    segmenter_context,
+)
 
 _BARE = {"positions": {}, "spellings": [], "sized": False, "rules": [["vit.{tensor}", "{tensor}", ""]]}
 _OTHER = {
@@ -52,6 +58,14 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
         onnx={"exporter": "torchscript", "opset": 17, "dynamic_size": True, "rewrites": ["avg_pool2d", "fold"]}
     ),
     "segmenter without a loss": lambda: segmenter_context(own_loss=False, ignore=None),
+    "depth estimator": estimator_context,
+    "estimator of disparities": lambda: estimator_context(
+        kind="relative",
+        max_depth=None,
+        interpolates=True,
+        onnx={"exporter": "torchscript", "opset": 17, "rewrites": ["split"]},
+    ),
+    "depth estimator with disparities inside": lambda: estimator_context(disparity=True, max_depth=None),
 }
 
 

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.renderings import classifier_context, detector_context, render, segmenter_context
+from tests.support.renderings import classifier_context, detector_context, estimator_context, render, segmenter_context
 
 TESTS = {"tao-pytorch": "tests/cv_unit_test", "tao-deploy": "tests"}
-MODELS = {"a_classifier": classifier_context, "a_detector": detector_context, "a_segmenter": segmenter_context}
+MODELS = {
+    "a_classifier": classifier_context,
+    "a_detector": detector_context,
+    "a_segmenter": segmenter_context,
+    "an_estimator": estimator_context,
+}
 SETTINGS = {
     "none, as published": "",
     "strict": "[pytest]\naddopts = --strict-markers\n",

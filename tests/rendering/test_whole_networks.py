@@ -24,7 +24,15 @@ from tao_hf.inspection import proof
 from tao_hf.rendering import tasks, template_vars
 from tests.support import trees
 from tests.support.paths import ROOT
-from tests.support.renderings import DETECTOR, SEGMENTER, detector_context, render, segmenter_context
+from tests.support.renderings import (
+    DETECTOR,
+    ESTIMATOR,
+    SEGMENTER,
+    detector_context,
+    estimator_context,
+    render,
+    segmenter_context,
+)
 
 MODEL = trees.MODEL
 LONG = "a_name_as_long_as_the_longest_we_suggest"
@@ -53,6 +61,12 @@ VARIANTS: dict[str, Callable[[], dict[str, Any]]] = {
         interpolates=True, onnx={"ok": True, "exporter": "dynamo", "opset": 18, "dynamic_size": False}
     ),
     "segmenter without a loss": lambda: segmenter_context(own_loss=False, ignore=None),
+    "depth estimator": estimator_context,
+    "estimator of disparities": lambda: estimator_context(kind="relative", max_depth=None, interpolates=True),
+    "depth estimator with disparities inside": lambda: estimator_context(disparity=True, max_depth=None),
+    "depth estimator with long names": lambda: estimator_context(
+        model_name=LONG, model_class="PromptDepthAnythingForDepthEstimation", kind="relative"
+    ),
 }
 
 
@@ -110,7 +124,9 @@ def test_a_loss_of_ours_is_rendered_only_where_the_model_has_none() -> None:
     assert set(detector_context()["model_record"]["files"]) < set(anything)
 
 
-@pytest.fixture(params=[detector_context, segmenter_context], ids=["detector", "segmenter"])
+@pytest.fixture(
+    params=[detector_context, segmenter_context, estimator_context], ids=["detector", "segmenter", "estimator"]
+)
 def workdir(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return a working directory with a model, small enough to break, and its tao-core on the path."""
     monkeypatch.syspath_prepend(tmp_path / "tao-core")
@@ -126,7 +142,10 @@ def broken(workdir: Path) -> dict[str, str]:
 def test_the_output_is_consistent(workdir: Path) -> None:
     items = {finding.item for finding in consistency.check(workdir, MODEL)}
     assert broken(workdir) == {}
-    assert items == {item.__name__ for item in consistency.ITEMS} - {"head_in_channels", "backbone_registered"}
+    info = json.loads((workdir / ".tao-hf" / MODEL / "model.json").read_text())
+    classes = any(name.endswith("utils/labels.py") for name in info["files"])
+    left_out = {*consistency.OF_BACKBONES, *(() if classes else consistency.OF_CLASSES)}
+    assert items == {item.__name__ for item in {*consistency.ITEMS} - left_out}
 
 
 def test_settings_that_native_and_deployed_share_are_compared(workdir: Path) -> None:
@@ -137,6 +156,7 @@ def test_settings_that_native_and_deployed_share_are_compared(workdir: Path) -> 
     changes = {"dataset.augmentation.interpolation": "lanczos", "dataset.img_size": [16, 16]}
     changes |= {"model.post_process.num_select": 3} if "model.post_process" in info["shared_settings"] else {}
     changes |= {"dataset.ignore_index": 7} if "dataset.ignore_index" in info["shared_settings"] else {}
+    changes |= {"dataset.max_depth": 7.0} if "dataset.max_depth" in info["shared_settings"] else {}
     assert len(changes) == 3
     for key, value in changes.items():
         content = OmegaConf.create(kept)
@@ -162,7 +182,7 @@ def test_what_a_task_has_for_the_runtime_is_installed(tmp_path: Path) -> None:
 
     copy.install_tools(ROOT, tmp_path)
     tools = (tmp_path / ".tao-hf" / "lib").resolve().parent
-    for task in ("image_classification", "object_detection", "image_segmentation"):
+    for task in ("image_classification", "object_detection", "image_segmentation", "depth_estimation"):
         names = {path.name for path in (tools / "tasks" / task / "runtime").iterdir()}
         assert {"synthetic.py", "comparison.py", "outputs.py"} <= names
     shutil.rmtree(tmp_path)
@@ -179,7 +199,7 @@ def test_a_size_that_was_not_proven_is_refused() -> None:
     problem = validators.backbone_problem("hf", [64, 64], names["findings"], names["proofs"])
     assert "image_size must be 24 x 32 pixels" in problem
     assert validators.backbone_problem("hf", [24, 32], names["findings"], names["proofs"]) is None
-    assert DETECTOR["other_size"] and SEGMENTER["other_size"]
+    assert DETECTOR["other_size"] and SEGMENTER["other_size"] and ESTIMATOR["other_size"]
 
 
 class Config:
@@ -245,4 +265,4 @@ def test_a_backbone_named_in_timm_is_built_without_asking_the_hub() -> None:
 
 
 def test_tasks_without_a_room_have_no_outputs() -> None:
-    assert task_code.load("depth-estimation", "outputs") is None
+    assert task_code.load("keypoint-detection", "outputs") is None

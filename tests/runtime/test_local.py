@@ -86,6 +86,17 @@ def test_host_packages_and_settings_stay_out(runtime: Runtime, monkeypatch: pyte
     assert runtime.run(["python", "-c", code], context="inspect").tail == "None 1 yes"
 
 
+def test_threads_wait_without_spinning_unless_they_are_told_to(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine, threads of PyTorch that spin while they wait take each other's cores."""
+    code = "from os import environ as e; print(e['OMP_WAIT_POLICY'])"
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert runtime.run(["python", "-c", code], context="inspect").tail == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert runtime.run(["python", "-c", code], context="inspect").tail == "ACTIVE"
+
+
 def test_time_limit_kills_the_whole_group(runtime: Runtime, tmp_path: Path) -> None:
     """A command past its limit ends with 124, and so do its children."""
     pid_file = tmp_path / "child"

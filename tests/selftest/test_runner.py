@@ -34,6 +34,7 @@ INFO: dict[str, Any] = {
     "proof": {"difference": 1e-6, "sizes": [[24, 32]], "weights": "random", "against": "tao-pytorch"},
     "network": "backbone",
     "rows_per_image": "one",
+    "best_metric": "highest",
     "data_files": [],
     "data_settings": {
         f"dataset.{split}_dataset.images_dir": f"{{data}}/{split}" for split in ("train", "val", "test")
@@ -665,6 +666,16 @@ def test_int8_that_loses_more_fails_with_the_layers_to_keep(tao: PlayedTao, data
     assert "layers_precision=[b:fp32,c:fp32,d:fp32]'" in reason  # a is kept already
     tao.runtime.replies["engine_int8"] = Reply()
     assert "INT8 engine is missing" in outcome(run_all(tao, data=data))["23.int8"][1]
+
+
+def test_int8_may_raise_what_is_best_when_low_by_less_than_a_hundredth(tao: PlayedTao, data: Path) -> None:
+    record = tao.runtime.workdir / ".tao-hf" / MODEL / "model.json"
+    record.write_text(json.dumps({**json.loads(record.read_text(encoding="utf-8")), "best_metric": "lowest"}))
+    for error, status in ((0.2, "passed"), (0.909, "passed"), (0.911, "failed")):
+        tao.runtime.replies["evaluate_int8.yaml"] = Reply(
+            effect=lambda error=error: tao.metrics("trt_evaluate_int8", top_1_accuracy=error)
+        )
+        assert outcome(run_all(tao, data=data))["23.int8"][0] == status, error
 
 
 def test_no_command_names_a_path_of_the_host(tao: PlayedTao) -> None:

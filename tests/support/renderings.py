@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tao_hf.rendering import environment, template_vars
+from tao_hf.rendering import environment, tasks, template_vars
 from tests.support.paths import ROOT
 
 FINDINGS: dict[str, Any] = {
@@ -148,7 +148,7 @@ def _proofs(strategy: str, measured: dict[str, Any]) -> dict[str, Any]:
     return proofs
 
 
-# What the proof found of a detector and of a segmenter; the network is the Hugging Face model whole.
+# What the proof found of a detector, a segmenter and a depth estimator; the network is the Hugging Face model whole.
 WHOLE: dict[str, Any] = {
     "backbone": "model.backbone",
     "interpolates": False,
@@ -179,6 +179,13 @@ SEGMENTER: dict[str, Any] = {
     "ignore": "semantic_loss_ignore_index",
     "onnx": {"ok": True, "exporter": "torchscript", "opset": 17, "dynamic_size": True},
 }
+ESTIMATOR: dict[str, Any] = {
+    **{key: value for key, value in WHOLE.items() if key != "own_loss"},
+    "kind": "metric",
+    "disparity": False,
+    "max_depth": 20.0,
+    "onnx": {"ok": True, "exporter": "torchscript", "opset": 17, "dynamic_size": False},
+}
 
 
 def detector_context(**measured: Any) -> dict[str, Any]:
@@ -200,11 +207,23 @@ def segmenter_context(**measured: Any) -> dict[str, Any]:
     return _whole_context("image-segmentation", "segformer", model_class, {**SEGMENTER, **measured})
 
 
+def estimator_context(**measured: Any) -> dict[str, Any]:
+    """Return the names that templates see for a depth estimator.
+
+    Args:
+        **measured: What differs from `ESTIMATOR`; also ``model_name`` and ``model_class``.
+    """
+    return _whole_context("depth-estimation", "glpn", "GLPNForDepthEstimation", {**ESTIMATOR, **measured})
+
+
 def _whole_context(task_type: str, model_type: str, model_class: str, measured: dict[str, Any]) -> dict[str, Any]:
     model_name = measured.pop("model_name", "tiny_vit")
     model_class = measured.pop("model_class", model_class)
     names = classifier_context(
-        model_name=model_name, resize={"mode": "shortest_edge", "size": 28}, reduce_labels=False
+        model_name=model_name,
+        resize={"mode": "shortest_edge", "size": 28},
+        reduce_labels=False,
+        num_labels=4 if tasks.task(ROOT, task_type)["classes"] else 0,
     )
     findings = {
         **names["findings"],

@@ -27,6 +27,7 @@ _KEYS = {
     "resize": ("own", "exact"),
     "engine_builder": str,
     "rows_per_image": ("one", "many"),
+    "best_metric": ("highest", "lowest"),
     "data_files": _TEXTS,
     "data_settings": dict,
     "shared_settings": _TEXTS,

@@ -15,7 +15,7 @@ from tao_hf.rendering import layers, network, tasks
 from tao_hf.rendering.literals import configuration_fields, pascal_case
 
 # What the tests of a model must know of its task.
-_OF_TASK = ("network", "rows_per_image", "data_files", "data_settings", "shared_settings")
+_OF_TASK = ("network", "rows_per_image", "best_metric", "data_files", "data_settings", "shared_settings")
 # What models without classes do not have.
 _OF_CLASSES = (
     "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/labels.py",

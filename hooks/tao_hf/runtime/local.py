@@ -165,6 +165,7 @@ class LocalRuntime(Runtime):
             TOKENIZERS_PARALLELISM="false",
             WANDB_MODE="disabled",
         )
+        variables.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin stall each other on a busy machine
         return variables
 
     def _stand_in_path(self, workdir: Path) -> Path | None:

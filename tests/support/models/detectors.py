@@ -388,7 +388,7 @@ def write(row: Tiny, classes: Mapping[str, str], folder: Path) -> None:
 
 def pixels(row: Tiny) -> tuple[int, int]:
     """Return height and width of a picture that the row's model can take."""
-    size = row.processing.get("crop_size") or row.processing["size"]
+    size = row.processing.get("crop_size") or row.processing.get("size", {})
     shortest = size.get("shortest_edge", SIDE)
     return size.get("height", shortest), size.get("width", shortest)
 

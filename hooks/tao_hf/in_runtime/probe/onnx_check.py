@@ -273,6 +273,9 @@ def _tried(
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        count = session.get_inputs()[0].shape[0]
+        if isinstance(count, int):
+            raise RuntimeError(f"the network counts the images while it is exported: batches of {count} only")
         batches = [probe, probe[:1]]
         if dynamic_size:
             height, width = probe.shape[-2:]

@@ -55,11 +55,12 @@ def _int8_gate(job: Job) -> str:
     layers = json.loads(file.read_text(encoding="utf-8"))
     numbers, scores = metrics(job, "trt_evaluate_int8")
     metric = next(iter(scores))
+    native, deployed = job.figures["native"][metric], scores[metric]
     found = {
         "metric": metric,
-        "native": job.figures["native"][metric],
-        "deployed": scores[metric],
-        "loss": job.figures["native"][metric] - scores[metric],
+        "native": native,
+        "deployed": deployed,
+        "loss": native - deployed if job.info["best_metric"] == "highest" else deployed - native,
         "kept": layers["kept"],
         "images": numbers.get("num_images"),
     }
