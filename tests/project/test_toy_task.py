@@ -15,7 +15,7 @@ from tao_hf.answers import recorded
 from tao_hf.base.paths import task_folder
 from tao_hf.rendering import tasks
 from tests.support.paths import ROOT
-from tests.support.template_versions import FIRST, Template
+from tests.support.template_versions import Template
 
 pytestmark = [pytest.mark.runtime, pytest.mark.slow]
 
@@ -78,8 +78,10 @@ def test_with_the_folder_it_becomes_a_tao_model(
     template: Template, tiny_dpt: Path, tmp_path: Path, level: str
 ) -> None:
     folder = template.path / "tasks" / task_folder(TOY)
+    # Without the template's own task of such models, which would have them first.
+    before = template.release(lambda _: shutil.rmtree(template.path / "tasks" / "depth_estimation"))
     version = template.release(lambda _: shutil.copytree(ROOT / "tests" / "support" / "toy_task", folder))
-    changed = ["git", "diff", "--name-only", FIRST, version]
+    changed = ["git", "diff", "--name-only", before, version]
     names = subprocess.run(changed, cwd=template.path, check=True, capture_output=True, text=True).stdout.splitlines()
     assert names and all(name.startswith(f"tasks/{folder.name}/") for name in names)
 
