@@ -42,20 +42,21 @@ LONGEST = 1200  # seconds for one model
 PASSED, FAILED, REFUSED, CRASHED = "passed", "failed", "refused", "crashed"
 
 
-def make_models(python: str, module: str, names: list[str]) -> dict[str, Any]:
-    """Make the tiny models of a module in the local runtime; return its rows, and what it has no row for."""
-    done = processes.run(python, "-m", f"tests.support.models.{module}", str(BUILD / "models"), *names)
+def make_models(python: str, task: str, names: list[str]) -> dict[str, Any]:
+    """Make the tiny models of a task in the local runtime; return their rows, and what there is no row for."""
+    module = tasks.task(ROOT, task)["tiny_models"]["module"]
+    done = processes.run(python, "-m", f"tests.support.models.{module}", str(BUILD / "models" / task), *names)
     if done.returncode:
         raise SystemExit(f"the tiny models cannot be made: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def take(name: str, model: str, answers: dict[str, Any], tao_source: str) -> dict[str, Any]:
-    """Run the template on one model and return what came of it."""
-    workdir, taken = BUILD / "work" / name, f"tiny_{name}"
+def take(task: str, name: str, model: str, answers: dict[str, Any], tao_source: str) -> dict[str, Any]:
+    """Run the template on one model of a task and return what came of it."""
+    workdir, taken = BUILD / "work" / task / name, f"tiny_{name}"
     shutil.rmtree(workdir, ignore_errors=True)
     given = {
-        "hf_model_id": BUILD / "models" / model,
+        "hf_model_id": BUILD / "models" / task / model,
         "model_name": taken,
         "runtime": "local",
         "tao_source": tao_source,
@@ -80,8 +81,9 @@ def take(name: str, model: str, answers: dict[str, Any], tao_source: str) -> dic
     except subprocess.TimeoutExpired as error:
         output, status = f"{error.stdout or ''}\nno end after {LONGEST} s", 1
     seconds = time.monotonic() - started
-    (BUILD / "logs").mkdir(parents=True, exist_ok=True)
-    (BUILD / "logs" / f"{name}.log").write_text(output, encoding="utf-8")
+    log = BUILD / "logs" / task / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(output, encoding="utf-8")
     result = {"seconds": round(seconds, 1), **_judged(workdir / ".tao-hf" / taken, output, status)}
     result["reason"] = result["reason"].replace(f"{BUILD}/", "")
     if result["outcome"] in (PASSED, REFUSED):
@@ -220,7 +222,7 @@ def measure(task: str, python: str, args: argparse.Namespace) -> bool:
     answered = about["answered"]
     print(f"{task}: making the tiny models …", flush=True)
     models = [answered[wanted]["model"] if wanted in answered else wanted for wanted in args.only or []]
-    made = make_models(python, about["module"], list(dict.fromkeys(models)))
+    made = make_models(python, task, list(dict.fromkeys(models)))
     made["rows"] |= {
         name: made["rows"][entry["model"]] for name, entry in answered.items() if entry["model"] in made["rows"]
     }
@@ -229,7 +231,7 @@ def measure(task: str, python: str, args: argparse.Namespace) -> bool:
         file = BUILD / "results" / task / f"{name}.json"
         if not (args.resume and file.is_file()):
             entry = answered.get(name, {"model": name, "answers": {}})
-            found = take(name, entry["model"], entry["answers"], args.tao_source)
+            found = take(task, name, entry["model"], entry["answers"], args.tao_source)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         return json.loads(file.read_text(encoding="utf-8"))
