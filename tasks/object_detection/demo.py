@@ -8,8 +8,8 @@ from pathlib import Path
 MODEL = "digits_rtdetr"
 DATA = "digits-coco"
 TRAINING = (
-    "train.num_epochs=24",
-    "train.checkpoint_interval=24",
+    "train.num_epochs=36",
+    "train.checkpoint_interval=36",
     "train.validation_interval=6",
     "train.optim.lr=0.001",
     "train.optim.lr_backbone=0.001",
