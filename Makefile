@@ -33,7 +33,7 @@ docker-images: $(VENV)/ready  ## make the images that the tests of the container
 coverage: $(VENV)/ready  ## take a tiny model of every architecture of TASK through the template (ONLY="vit swin" for some, VERSIONS=tao-7.0.1 for an image's versions); writes docs/coverage
 	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto --jobs $(JOBS) --task $(TASK) $(if $(ONLY),--only $(ONLY))
 
-coverage-all: $(VENV)/ready  ## the same for every task (over an hour on two cores; JOBS=8: so many models at a time)
+coverage-all: $(VENV)/ready  ## the same for every task (about two hours on two cores; JOBS=8: so many models at a time)
 	TAO_HF_VERSIONS=$(VERSIONS) $(HERE) benchmarks.coverage --tao-source auto --jobs $(JOBS)
 
 coverage-sizes: $(VENV)/ready  ## export and build one published configuration of every architecture at its own size; writes docs/coverage/published-sizes.md

@@ -228,16 +228,12 @@ def measure(task: str, python: str, args: argparse.Namespace) -> bool:
     }
 
     def result(name: str) -> dict[str, Any]:
-        file = BUILD / "results" / task / f"{name}.json"
-        if not (args.resume and file.is_file()):
-            entry = answered.get(name, {"model": name, "answers": {}})
-            found = take(task, name, entry["model"], entry["answers"], args.tao_source)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        return json.loads(file.read_text(encoding="utf-8"))
+        entry = answered.get(name, {"model": name, "answers": {}})
+        return take(task, name, entry["model"], entry["answers"], args.tao_source)
 
     results = {}
-    for name, found in processes.side_by_side(result, args.only or list(made["rows"]), args.jobs):
+    names, folder = args.only or list(made["rows"]), BUILD / "results" / task
+    for name, found in processes.side_by_side(result, names, folder, jobs=args.jobs, resume=args.resume):
         results[name] = found
         print(_row(name, found, made["rows"][name]), flush=True)
     if not args.only:

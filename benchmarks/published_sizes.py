@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,16 +129,11 @@ def main() -> int:
     runtime.prepare()
     rows = []
     for task in [args.task] if args.task else measured:
-
-        def result(architecture: str, task: str = task) -> dict[str, Any]:
-            file = RESULTS / task / f"{architecture}.json"
-            if not (args.resume and file.is_file()):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(json.dumps(take(str(runtime.python), task, architecture), indent=1), encoding="utf-8")
-            return json.loads(file.read_text(encoding="utf-8"))
-
         names = args.only or architectures(str(runtime.python), task)
-        for architecture, found in processes.side_by_side(result, names, args.jobs):
+        taken = processes.side_by_side(
+            partial(take, str(runtime.python), task), names, RESULTS / task, jobs=args.jobs, resume=args.resume
+        )
+        for architecture, found in taken:
             rows.append(row(task, architecture, found))
             print(rows[-1], flush=True)
     if not args.task:
