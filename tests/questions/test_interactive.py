@@ -33,7 +33,6 @@ def test_answering_the_prompts(tiny_vit: Path, tmp_path: Path) -> None:
     assert "image-classification" in seen[-1] and "32 x 32 pixels" in seen[-1], "the findings come before the questions"
     answer("Which TAO release", ENTER)
     answer("Which branch of the repositories", ENTER)
-    answer("Which task?", ENTER)
     answer("What should the model be called", "\x15class" + ENTER)
     terminal.expect_exact("keyword")  # said at the prompt, which stays open
     terminal.send("\x15typed_vit" + ENTER)

@@ -25,11 +25,16 @@ from tao_hf.rendering import tasks
 def main(models: Path, out: Path, table: str, names: list[str]) -> None:
     """Make, inspect and prove the named, or all; write by name the proof, {"refused": sentence} or {"crashed": …}."""
     tiny = importlib.import_module(f"tests.support.models.{table}")
+    (task,) = (
+        name
+        for name in tasks.with_tiny_models(TEMPLATE)
+        if tasks.task(TEMPLATE, name)["tiny_models"]["module"] == table
+    )
 
     def taken(name: str) -> dict[str, Any]:
         tiny.make(name, models / name)
         findings = models / f"{name}.json"
-        if probe.main(["local", str(models / name), "", str(findings), str(models / f"{name}.report")]):
+        if probe.main(["local", str(models / name), "", task, str(findings), str(models / f"{name}.report")]):
             return {"refused": json.loads(findings.read_text(encoding="utf-8"))["error"]["message"]}
         found = json.loads(findings.read_text(encoding="utf-8"))
         about = tasks.task(TEMPLATE, found["task_type"])
