@@ -2,8 +2,8 @@
 
     python -m tao_hf.in_runtime.probe.run hub|local MODEL REVISION TASK FINDINGS REPORT
 
-Runs inside the runtime; an empty REVISION is the default branch, an empty TASK the likeliest one. Ends with status 0 and both files written, or with
-status 3 and FINDINGS holding `{"error": {"kind", "message"}}`.
+Runs inside the runtime; an empty REVISION is the default branch, an empty TASK the likeliest one. Ends with
+status 0 and both files written, or with status 3 and FINDINGS holding `{"error": {"kind", "message"}}`.
 """
 
 from __future__ import annotations
