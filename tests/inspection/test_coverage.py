@@ -230,8 +230,8 @@ WHOLE_WAY = {
 
 
 def whole_way() -> list[Any]:
-    """Return table and name of the models that go the whole way; a detector in `make test` (test_pipeline: a ViT)."""
-    first = {("detectors", "rt_detr")}
+    """Return table and name of the models that go the whole way; in `make test` of a task that does not do so below."""
+    first = {("depth_estimators", "dpt")}
     return [
         pytest.param(table, name, marks=[] if (table, name) in first else [pytest.mark.exhaustive])
         for table, names in WHOLE_WAY.items()
@@ -248,11 +248,10 @@ def test_one_of_them_becomes_a_tao_model(
 
 
 def in_the_versions_of_the_tao_image() -> list[Any]:
-    """Return table and name of models: each task and network kind in `make test`, each strategy in `make test-all`."""
-    first = [
-        ("classifiers", "vit"), ("detectors", "rt_detr"), ("segmenters", "segformer"), ("depth_estimators", "dpt")
-    ]  # fmt: skip
+    """Return table and name of models: most tasks in `make test`, all of them and each strategy in `make test-all`."""
+    first = [("classifiers", "vit"), ("detectors", "rt_detr"), ("segmenters", "segformer")]
     others = [
+        ("depth_estimators", "dpt"),
         *(("classifiers", name) for name in ("beit", "textnet", "pvt", "efficientformer", "van")),
         ("detectors", "d_fine"),
         ("segmenters", "beit"),

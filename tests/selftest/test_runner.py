@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -462,6 +463,20 @@ def test_the_origin_of_tao_core_is_proved_in_both_contexts_and_as_installed_only
         proofs = [(context, argv[3:]) for context, argv, _ in fake.calls if argv[2].endswith("check.origin")]
         options = ["/workspace", MODEL, *(["--installed"] if kind == "docker" else [])]
         assert proofs == [("pytorch", options), ("deploy", options)]
+
+
+def test_a_working_directory_named_like_the_model_makes_no_test_the_models(
+    workdir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Of tao-core those tests run that are the model's, not all because the folder above has its name."""
+    named = Path(shutil.copytree(workdir, tmp_path_factory.mktemp("home") / MODEL))
+    for name in (f"tests/{MODEL}/test_config.py", f"tests/test_{MODEL}.py", "nvidia_tao_core/api/test_app.py"):
+        PlayedTao.write(named / "tao-core" / name, "")
+    fake = FakeRuntime(named)
+    runner.run_tests(named, MODEL, "quick", runtime=fake, steps=[step for step in STEPS if step.id == "17"])
+    (argv,) = (argv for _, argv, _ in fake.calls if argv[:3] == ["python", "-m", "pytest"])
+    ours = [f"tests/test_{MODEL}.py", f"tests/{MODEL}/test_config.py"]
+    assert [each for each in argv if each.endswith(".py")] == ours
 
 
 # ---------------------------------------------------------------- the steps themselves, on a runtime that plays TAO

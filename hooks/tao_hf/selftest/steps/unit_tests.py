@@ -40,7 +40,8 @@ def _pytest_gate(job: Job, step_id: str) -> str:
 def _core_tests(job: Job) -> list[str]:
     root = job.workdir / "tao-core"
     found = (path for folder in ("tests", "nvidia_tao_core") for path in (root / folder).rglob("test_*.py"))
-    return sorted(path.relative_to(root).as_posix() for path in found if job.model in (*path.parts, path.stem[5:]))
+    inside = (path.relative_to(root) for path in found)
+    return sorted(path.as_posix() for path in inside if job.model in (*path.parts, path.stem[5:]))
 
 
 def _core(job: Job) -> list[Command]:
