@@ -68,10 +68,11 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def backbone_path(model: Any) -> str:
     """Return where a Hugging Face model holds its feature extractor: what it calls so, else all but its heads."""
-    for path, _ in model.named_modules():
-        if path.rpartition(".")[2] in ("backbone", "conv_encoder") and path.count(".") <= 1:
+    paths = [path for path, _ in model.named_modules()]
+    for path in paths:
+        if f".{path}".endswith((".backbone", ".conv_encoder", ".pixel_level_module.encoder")) and path.count(".") <= 2:
             return path
-    return model.base_model_prefix
+    return model.base_model_prefix if model.base_model_prefix in paths else "layers"
 
 
 def _is_frozen(subject: Subject, path: str) -> bool:
