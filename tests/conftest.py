@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.support.clones",
     "tests.support.containers",
     "tests.support.copies",
+    "tests.support.memory",
     "tests.support.somebody",
     "tests.support.template_versions",
 ]
