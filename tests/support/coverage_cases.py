@@ -20,16 +20,13 @@ from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime.probe import run as probe
 from tao_hf.in_runtime.prove import run as prove
 from tao_hf.rendering import tasks
+from tests.support.models.tables import task_of
 
 
 def main(models: Path, out: Path, table: str, names: list[str]) -> None:
     """Make, inspect and prove the named, or all; write by name the proof, {"refused": sentence} or {"crashed": …}."""
     tiny = importlib.import_module(f"tests.support.models.{table}")
-    (task,) = (
-        name
-        for name in tasks.with_tiny_models(TEMPLATE)
-        if tasks.task(TEMPLATE, name)["tiny_models"]["module"] == table
-    )
+    task = task_of(table)
 
     def taken(name: str) -> dict[str, Any]:
         tiny.make(name, models / name)
