@@ -1,16 +1,36 @@
-"""How the tests are shared among processes (pytest -n): by file, and all that need Docker in one of them."""
+"""How the tests are shared among processes (pytest -n): by file, and all files that need Docker to one of them."""
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.paths import ROOT
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests share fixtures; the tests of the containers look for what is left behind, so they run alone."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return the group of a test, which one process runs."""
+        file = nodeid.partition("::")[0]
+        return "docker" if _needs_docker(ROOT / file) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Return who hands the tests out."""
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, which share fixtures; those of the containers look for what others left."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("docker" if _needs_docker(item) else item.path.stem))
-    items.sort(key=lambda item: not _needs_docker(item))  # the largest group first, beside all the others
+    """Put the tests of the containers first, which are the largest group."""
+    items.sort(key=lambda item: not _needs_docker(item.path))
 
 
-def _needs_docker(item: pytest.Item) -> bool:
-    return item.get_closest_marker("docker") is not None
+@cache
+def _needs_docker(file: Path) -> bool:
+    return "mark.docker" in file.read_text(encoding="utf-8")
