@@ -284,7 +284,8 @@ def becomes_a_tao_model(
         source = {"tao_source": "auto", "base_branch": with_tao_pytorch(workdir, real_clone)}
     done = copier_copy(workdir, tmp_path / name, model_name="tiny", run_tests="none", **source)
     assert done.returncode == 0, done.stdout[-4000:]
-    tests = ["./tao-hf", "test", "tiny", "--steps", "consistency,16.origin,17-19"]  # tests/rendering has lint read every task's
+    # Without lint, which reads every task's files in tests/rendering.
+    tests = ["./tao-hf", "test", "tiny", "--steps", "consistency,16.origin,17-19"]
     done = subprocess.run(tests, cwd=workdir, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     report = json.loads((workdir / ".tao-hf/tiny/report.json").read_text(encoding="utf-8"))
