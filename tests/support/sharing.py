@@ -22,7 +22,8 @@ class ByFile(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    """Return who hands the tests out."""
+    """Return who hands the tests out, in the order of the list below."""
+    config.option.loadscopereorder = False
     return ByFile(config, log)
 
 
