@@ -18,7 +18,7 @@ class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test, which one process runs."""
         file = nodeid.partition("::")[0]
-        return "docker" if _needs_docker(ROOT / file) else file
+        return "docker" if _marked("docker", ROOT / file) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -28,10 +28,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the containers first, which are the largest group."""
-    items.sort(key=lambda item: not _needs_docker(item.path))
+    """Put the tests of the containers first, which are the largest group, and slow ones before the others."""
+    items.sort(key=lambda item: (not _marked("docker", item.path), not _marked("slow", item.path)))
 
 
 @cache
-def _needs_docker(file: Path) -> bool:
-    return "mark.docker" in file.read_text(encoding="utf-8")
+def _marked(mark: str, file: Path) -> bool:
+    """Tell whether tests of a file bear a mark; who hands tests out knows no more of them than their names."""
+    return f"mark.{mark}" in file.read_text(encoding="utf-8")
