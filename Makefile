@@ -4,6 +4,7 @@ PYTHON ?= python3
 RUNTIME ?= local
 TASK ?= image-classification
 JOBS ?= 1
+WORKERS ?= 2
 VENV := .venv
 RUN := $(VENV)/bin/python
 HERE := PYTHONPATH=$(CURDIR)/hooks $(RUN) -m
@@ -13,13 +14,13 @@ HERE := PYTHONPATH=$(CURDIR)/hooks $(RUN) -m
 demo: $(VENV)/ready  ## take a small Hugging Face model through the whole chain on real images (TASK=… for another task's)
 	$(HERE) demo.demo --runtime $(RUNTIME) --task $(TASK)
 
-test: $(VENV)/ready  ## run the test suite, with a few cases of what has very many
+test: $(VENV)/ready  ## run the test suite, with a few cases of what has very many (WORKERS=1: in one process)
 	$(RUN) -m ruff check
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n $(WORKERS)
 
 test-all: $(VENV)/ready  ## run every case there is: 300 random merges, kill -9 at every point (half an hour)
 	$(RUN) -m ruff check
-	$(RUN) -m pytest -m "exhaustive or not exhaustive" --hypothesis-profile=all
+	$(RUN) -m pytest -n $(WORKERS) -m "exhaustive or not exhaustive" --hypothesis-profile=all
 
 test-quick: $(VENV)/ready  ## run the tests that need no PyTorch
 	$(RUN) -m pytest -m "not runtime and not slow and not exhaustive"

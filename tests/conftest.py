@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.support.containers",
     "tests.support.copies",
     "tests.support.memory",
+    "tests.support.sharing",
     "tests.support.somebody",
     "tests.support.template_versions",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,8 +69,7 @@ def test_unignored_folder_called_build_stays(workdir: Path) -> None:
 @pytest.mark.usefixtures("engine", "prepared", "no_leftovers")
 def test_what_belongs_to_root(workdir: Path, somebody: Somebody) -> None:
     """A person who is not root gets rid of root's build folders and gets the other files back."""
-    home = Path(os.rename(workdir, somebody.home / "workdir") or somebody.home / "workdir")
-    somebody.own(home)
+    home = somebody.own(Path(shutil.move(workdir, somebody.home / "workdir")))
     for name in ("tao-deploy/build/lib/a.py", "tao-deploy/dist/a.whl", ".tao-hf/model/results/train/last.pth"):
         write(home / name, "of root\n")
     os.chown(home / ".tao-hf", UID, UID)

@@ -31,6 +31,8 @@ def tao_hf(workdir: Path, *arguments: str) -> dict:
 
 
 def test_whole_chain_on_the_embedded_default(own_copy: Path) -> None:
+    foreign = "[tool.pytest.ini_options]\naddopts = '--of-another-project'\n"
+    (own_copy.parent / "pyproject.toml").write_text(foreign, encoding="utf-8")
     report = tao_hf(own_copy, "--full")
     assert set(report) >= REPORT_KEYS
     assert all(set(step) >= STEP_KEYS for step in report["steps"])

@@ -479,6 +479,25 @@ def test_a_working_directory_named_like_the_model_makes_no_test_the_models(
     assert [each for each in argv if each.endswith(".py")] == ours
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "own"),
+    [
+        ("tao-core/pytest.ini", "[pytest]", True),
+        ("tao-core/tests/setup.cfg", "[tool:pytest]", True),
+        ("tao-core/pyproject.toml", "[tool.ruff]", False),
+        ("pyproject.toml", "[tool.pytest.ini_options]", False),
+    ],
+)
+def test_settings_of_pytest_are_the_clones_or_none(workdir: Path, file: str, text: str, own: bool) -> None:
+    """Those of a project that the working directory lies in are not for the generated tests."""
+    PlayedTao.write(workdir / "tao-core" / f"tests/test_{MODEL}.py", "")
+    PlayedTao.write(workdir / file, text)
+    fake = FakeRuntime(workdir)
+    runner.run_tests(workdir, MODEL, "quick", runtime=fake, steps=[step for step in STEPS if step.id == "17"])
+    (argv,) = (argv for _, argv, _ in fake.calls if argv[:3] == ["python", "-m", "pytest"])
+    assert (argv[-4:] == ["-c", "/dev/null", "--rootdir", "."]) != own
+
+
 # ---------------------------------------------------------------- the steps themselves, on a runtime that plays TAO
 
 

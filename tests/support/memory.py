@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 _PLACE = Path("/dev/shm")
+_PREFIX = "tao-hf-tests-"
 _FREE = 6 * 2**30  # bytes; a run of all tests needs about 2 GiB at a time
 _AVAILABLE = 12 * 2**30  # bytes of memory, which PyTorch's processes need as well
 
@@ -21,7 +22,10 @@ _AVAILABLE = 12 * 2**30  # bytes of memory, which PyTorch's processes need as we
 def pytest_configure(config: pytest.Config) -> None:
     """Let temporary files be made in memory."""
     if not ({"TMPDIR", "PYTEST_DEBUG_TEMPROOT"} & os.environ.keys() or config.option.basetemp) and _fits():
-        folder = tempfile.mkdtemp(prefix="tao-hf-tests-", dir=_PLACE)
+        for old in _PLACE.glob(f"{_PREFIX}*-*"):
+            if not Path("/proc", old.name.split("-")[-2]).exists():  # of a run that has ended, or was killed
+                shutil.rmtree(old, ignore_errors=True)
+        folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_PLACE)
         os.environ.update(TMPDIR=folder, PYTEST_DEBUG_TEMPROOT=folder)
         tempfile.tempdir = None
         config.stash[_FOLDER] = folder
@@ -34,7 +38,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leave behind what tests that failed have made, and nothing else."""
+    """Leave behind what tests that failed have made, until the next run, and nothing else."""
     folder = session.config.stash.get(_FOLDER, None)
     if folder and not session.testsfailed:
         session.config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

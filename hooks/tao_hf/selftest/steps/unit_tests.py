@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from xml.etree import ElementTree
 
 from tao_hf.selftest.steps.job import Command, Job, MissingArtifactError, Step, StepError, needs_file
@@ -17,10 +18,22 @@ sys.exit(f"ExperimentConfig lacks the sections {sorted(missing)}" if missing els
 """
 
 
+_SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+
+
 def _pytest(job: Job, step_id: str, repo: str, tests: Sequence[str], *options: str) -> Command:
     junit = f"--junitxml={job.log(f'{step_id}.xml')}"
     argv = ["python", "-m", "pytest", *tests, "-v", "-p", "no:cacheprovider", junit, *options]
+    if not _has_settings(job.workdir / repo, tests):
+        argv += ["-c", "/dev/null", "--rootdir", "."]  # or pytest would take those of any folder above the clone
     return Command(argv, cwd=job.workdir / repo)
+
+
+def _has_settings(clone: Path, tests: Sequence[str]) -> bool:
+    """Tell whether pytest finds settings on the way from the tests up to the clone's root."""
+    paths = {path for test in tests for path in (Path(test), *Path(test).parents)}
+    files = (clone / path / name for path in paths for name in _SETTINGS)
+    return any("pytest" in file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file())
 
 
 def _pytest_gate(job: Job, step_id: str) -> str:
