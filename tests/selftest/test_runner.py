@@ -465,6 +465,14 @@ def test_the_origin_of_tao_core_is_proved_in_both_contexts_and_as_installed_only
         assert proofs == [("pytorch", options), ("deploy", options)]
 
 
+def pytest_of_step_17(workdir: Path) -> list[str]:
+    """Return the command that tests tao-core."""
+    fake = FakeRuntime(workdir)
+    runner.run_tests(workdir, MODEL, "quick", runtime=fake, steps=[step for step in STEPS if step.id == "17"])
+    (argv,) = (argv for _, argv, _ in fake.calls if argv[:3] == ["python", "-m", "pytest"])
+    return argv
+
+
 def test_a_working_directory_named_like_the_model_makes_no_test_the_models(
     workdir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -472,11 +480,8 @@ def test_a_working_directory_named_like_the_model_makes_no_test_the_models(
     named = Path(shutil.copytree(workdir, tmp_path_factory.mktemp("home") / MODEL))
     for name in (f"tests/{MODEL}/test_config.py", f"tests/test_{MODEL}.py", "nvidia_tao_core/api/test_app.py"):
         PlayedTao.write(named / "tao-core" / name, "")
-    fake = FakeRuntime(named)
-    runner.run_tests(named, MODEL, "quick", runtime=fake, steps=[step for step in STEPS if step.id == "17"])
-    (argv,) = (argv for _, argv, _ in fake.calls if argv[:3] == ["python", "-m", "pytest"])
     ours = [f"tests/test_{MODEL}.py", f"tests/{MODEL}/test_config.py"]
-    assert [each for each in argv if each.endswith(".py")] == ours
+    assert [each for each in pytest_of_step_17(named) if each.endswith(".py")] == ours
 
 
 @pytest.mark.parametrize(
@@ -492,10 +497,7 @@ def test_settings_of_pytest_are_the_clones_or_none(workdir: Path, file: str, tex
     """Those of a project that the working directory lies in are not for the generated tests."""
     PlayedTao.write(workdir / "tao-core" / f"tests/test_{MODEL}.py", "")
     PlayedTao.write(workdir / file, text)
-    fake = FakeRuntime(workdir)
-    runner.run_tests(workdir, MODEL, "quick", runtime=fake, steps=[step for step in STEPS if step.id == "17"])
-    (argv,) = (argv for _, argv, _ in fake.calls if argv[:3] == ["python", "-m", "pytest"])
-    assert (argv[-4:] == ["-c", "/dev/null", "--rootdir", "."]) != own
+    assert (pytest_of_step_17(workdir)[-4:] == ["-c", "/dev/null", "--rootdir", "."]) != own
 
 
 # ---------------------------------------------------------------- the steps themselves, on a runtime that plays TAO
