@@ -520,15 +520,20 @@ def test_two_runs_at_once_do_not_disturb_each_other(
     """When another run fills the cache first, its folder is used and ours is dropped."""
     real, inner = embedded.lay_out, []
 
+    def folders() -> dict[str, int]:
+        return {folder.name: folder.stat().st_ino for folder in (tmp_path / "cache/sources").iterdir()}
+
     def slower(repo: repos.Repo, version: str, folder: Path) -> None:
         real(repo, version, folder)
         if not inner:
             inner.append(True)
             inner.append(sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main"))
+            inner.append(folders())
 
     monkeypatch.setattr(embedded, "lay_out", slower)
     outer = sources.resolve(tmp_path / "w", "7.0.1", "embedded", "main")
     assert outer == inner[1]
+    assert folders().items() <= inner[2].items()
     assert leftovers(tmp_path) == []
     assert len(os.listdir(tmp_path / "cache/sources")) == 3
 

@@ -260,6 +260,8 @@ def _cached(name: str, repo: Repo, make: Callable[[Path], None]) -> Path:
             make(new)
             if not _usable(new, repo):
                 raise UserError(f"What was fetched as {repo.name} has no {repo.package}/ in it, so it is not used.")
+            if _usable(path, repo):  # another run was faster, and somebody may be copying from there
+                return path
             if path.exists():
                 path.rename(scratch / "broken")
             new.rename(path)
