@@ -17,6 +17,7 @@ _PLACE = Path("/dev/shm")
 _PREFIX = "tao-hf-tests-"
 _FREE = 6 * 2**30  # bytes; a run of all tests needs about 2 GiB at a time
 _AVAILABLE = 12 * 2**30  # bytes of memory, which PyTorch's processes need as well
+_FOLDER = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,9 +43,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     folder = session.config.stash.get(_FOLDER, None)
     if folder and not session.testsfailed:
         session.config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-
-
-_FOLDER = pytest.StashKey[str]()
 
 
 def _fits() -> bool:

@@ -16,8 +16,6 @@ sections = set(OmegaConf.structured(schema))
 missing = {"model", "dataset", "train", "evaluate", "inference", "export", "gen_trt_engine", "quantize"} - sections
 sys.exit(f"ExperimentConfig lacks the sections {sorted(missing)}" if missing else 0)
 """
-
-
 _SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
 
