@@ -57,6 +57,7 @@ def take(task: str, name: str, model: str, answers: dict[str, Any], tao_source: 
     shutil.rmtree(workdir, ignore_errors=True)
     given = {
         "hf_model_id": BUILD / "models" / task / model,
+        "task_type": task,
         "model_name": taken,
         "runtime": "local",
         "tao_source": tao_source,

@@ -96,7 +96,7 @@ def ours(python: str, hub: StubHub, scratch: Path) -> tuple[float, int]:
     """Return seconds and bytes of the one probe."""
     before, started = hub.bytes_sent, time.monotonic()
     files = [str(scratch / "findings.json"), str(scratch / "report.json")]
-    run([python, "-m", "tao_hf.in_runtime.probe.run", "hub", MODEL, "", *files], hub.url, scratch / "ours")
+    run([python, "-m", "tao_hf.in_runtime.probe.run", "hub", MODEL, "", "", *files], hub.url, scratch / "ours")
     seconds = time.monotonic() - started
     shutil.rmtree(scratch / "ours", ignore_errors=True)
     return seconds, hub.bytes_sent - before

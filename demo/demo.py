@@ -88,6 +88,7 @@ def main() -> int:
     make_inputs(kind, args.task, hf_model, dataset)
     answers = {
         "hf_model_id": hf_model,
+        "task_type": args.task,
         "model_name": task.MODEL,
         "runtime": kind,
         "tao_source": "embedded",

@@ -29,12 +29,14 @@ class Scene:
         labels: digit of each object.
         boxes: left, top, width and height in pixels of each object: those of its ink.
         mask: (side, side), uint8: 0 for the background, digit + 1 for the ink of a digit.
+        objects: (side, side), uint8: 0 for the background, and for the ink of an object its place in `labels` + 1.
     """
 
     pixels: np.ndarray
     labels: list[int]
     boxes: list[list[int]]
     mask: np.ndarray
+    objects: np.ndarray
 
 
 def split_digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -65,9 +67,8 @@ def make_scenes(split: str, count: int, side: int, sizes: tuple[int, int], most:
 def _scene(
     images: np.ndarray, targets: np.ndarray, side: int, sizes: tuple[int, int], count: int, rng: np.random.Generator
 ) -> Scene:
-    scene = Scene(
-        rng.integers(0, _NOISE, (side, side, 3), dtype=np.uint8), [], [], np.zeros((side, side), dtype=np.uint8)
-    )
+    nothing = np.zeros((side, side), dtype=np.uint8)
+    scene = Scene(rng.integers(0, _NOISE, (side, side, 3), dtype=np.uint8), [], [], nothing, nothing.copy())
     for _ in range(count):
         index = int(rng.integers(len(images)))
         for _ in range(_ATTEMPTS):
@@ -89,7 +90,7 @@ def _is_free(boxes: list[list[int]], left: int, top: int, extent: int) -> bool:
 
 
 def _paste(scene: Scene, digit: np.ndarray, label: int, left: int, top: int, extent: int) -> None:
-    """Paste one digit; its box and its mask are those of its ink."""
+    """Paste one digit; its box and its masks are those of its ink."""
     enlarged = Image.fromarray((digit * 255).astype(np.uint8)).resize((extent, extent), Image.Resampling.BICUBIC)
     brightness = np.asarray(enlarged, dtype=np.float32) / 255.0
     ink = brightness > _INK
@@ -99,6 +100,7 @@ def _paste(scene: Scene, digit: np.ndarray, label: int, left: int, top: int, ext
     scene.pixels[part] = lit.astype(np.uint8)
     scene.mask[part][ink] = label + 1
     scene.labels.append(label)
+    scene.objects[part][ink] = len(scene.labels)
     scene.boxes.append(
         [int(left + columns[0]), int(top + rows[0]), int(np.ptp(columns) + 1), int(np.ptp(rows) + 1)]
     )

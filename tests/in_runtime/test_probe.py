@@ -200,6 +200,18 @@ def test_detector_is_exported_too(probed: dict) -> None:
     assert facts["preprocess"]["crop"] is None
 
 
+def test_which_of_its_tasks_a_model_is_for() -> None:
+    """What is asked for, else what its name says, else the likeliest."""
+    found = {"image-segmentation": None, "instance-segmentation": None}
+    assert task.choose(found, None, ["mask2former-swin-tiny", ""]) == "image-segmentation"
+    assert task.choose(found, None, ["mask2former-swin-tiny-coco-instance", ""]) == "instance-segmentation"
+    assert task.choose(found, None, ["mine", "facebook/maskformer_instances"]) == "image-segmentation"
+    assert task.choose(found, None, ["mine", "facebook/Mask2Former-Instance"]) == "instance-segmentation"
+    assert task.choose(found, "image-segmentation", ["coco-instance"]) == "image-segmentation"
+    with pytest.raises(ProbeError, match=r"does not fit the model, .* image-segmentation or instance-segmentation"):
+        task.choose(found, "object-detection", [])
+
+
 def test_hostile_labels_stay_text(probed: dict) -> None:
     """Labels that look like code, paths or escapes are kept as one line of text each, and nothing runs."""
     labels = found(probed, "hostile")["labels"]

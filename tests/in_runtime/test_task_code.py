@@ -16,6 +16,7 @@ from tests.support.paths import HOOKS
 pytestmark = pytest.mark.runtime
 
 DETECTION, SEGMENTATION, DEPTH = "object-detection", "image-segmentation", "depth-estimation"
+INSTANCES = "instance-segmentation"
 Rows = list[list[object]]
 
 
@@ -26,7 +27,9 @@ def ours(python: Path, module: str, *arguments: object) -> subprocess.CompletedP
     return subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
 
 
-@pytest.mark.parametrize("task", [DETECTION, SEGMENTATION], ids=["detection", "segmentation"])
+@pytest.mark.parametrize(
+    "task", [DETECTION, SEGMENTATION, INSTANCES], ids=["detection", "segmentation", "instances"]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_synthetic_dataset_is_whole_and_the_same_every_time(
     runtime_python: Path, tmp_path: Path, task: str, channels: int
@@ -52,6 +55,8 @@ def test_the_synthetic_dataset_is_whole_and_the_same_every_time(
         for box in content["annotations"]:
             left, top, width, height = box["bbox"]
             assert 0 <= left < left + width <= 72 and 0 <= top < top + height <= 54
+        if task == INSTANCES:
+            assert {type(entry["segmentation"]) for entry in content["annotations"]} == {list, dict}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -237,3 +242,61 @@ def test_depths_are_compared_pixel_by_pixel(
     assert said in "; ".join(result["problems"])
     if agreement is not None:
         assert result["agreement"] == pytest.approx(agreement)
+
+
+def write_instances(python: Path, folder: Path, **changes: object) -> Path:
+    """Write the instances of one image, as inference does, and return the folder.
+
+    Args:
+        python: Interpreter of the runtime.
+        folder: Is made.
+        **changes: ``moved`` pixels and ``score``, ``label``, ``image`` of the first of ten; whether ``backwards``.
+    """
+    code = """
+import csv, json, sys
+from pathlib import Path
+import numpy as np
+from pycocotools import mask
+
+folder, changes = Path(sys.argv[1]), json.loads(sys.argv[2])
+folder.mkdir(parents=True)
+rows = []
+for number in range(10):
+    first = {} if number else changes
+    left = 40 * number + first.get("moved", 0)
+    pixels = np.zeros((100, 420), dtype=np.uint8, order="F")
+    pixels[20:60, left : left + 40] = 1
+    counts = mask.encode(pixels)["counts"].decode("ascii")
+    label, score = first.get("label", f"class_{number % 3}"), first.get("score", 0.9 - 0.05 * number)
+    rows.append([first.get("image", "a.png"), label, score, left, 20, left + 40, 60, 100, 420, counts])
+header = ["img_name", "pred_label", "pred_score", "left", "top", "right", "bottom", "height", "width", "counts"]
+with (folder / "result.csv").open("w", newline="") as file:
+    csv.writer(file).writerows([header, *(rows[::-1] if changes.get("backwards") else rows)])
+"""
+    subprocess.run([python, "-c", code, folder, json.dumps(changes)], check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "precision", "said"),
+    [
+        ({"backwards": True}, "FP32", ""),
+        ({"moved": 1, "score": 0.89}, "FP32", ""),  # 39 of 41 columns in common
+        ({"moved": 5}, "FP32", "of the instances found again"),
+        ({"moved": 5}, "FP16", ""),
+        ({"moved": 15}, "FP16", "of the instances found again"),
+        ({"score": 0.7}, "FP32", "of the instances found again"),
+        ({"label": "another"}, "FP32", "of the instances found again"),
+        ({"image": "b.png"}, "FP32", "do not hold the same images"),
+    ],
+)
+def test_instances_are_compared_as_matched_sets(
+    runtime_python: Path, tmp_path: Path, changes: dict, precision: str, said: str
+) -> None:
+    native = write_instances(runtime_python, tmp_path / "native")
+    deployed = write_instances(runtime_python, tmp_path / "deployed", **changes)
+    out = tmp_path / "out.json"
+    folders = [INSTANCES, native, deployed]
+    done = ours(runtime_python, "check.crosscheck", *folders, "--precision", precision, "--json", out)
+    assert (done.returncode, done.stderr) == (1 if said else 0, "")
+    assert said in "; ".join(json.loads(out.read_text())["problems"])

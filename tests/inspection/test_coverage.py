@@ -14,6 +14,7 @@ import yaml
 from tao_hf.runtime.kinds import get_runtime
 from tests.support.clones import real_tao_pytorch, with_tao_pytorch
 from tests.support.copies import copier_copy
+from tests.support.models.tables import task_of
 from tests.support.paths import STANDINS, in_runtime
 
 pytestmark = [pytest.mark.runtime, pytest.mark.slow]
@@ -34,6 +35,7 @@ FEW = {
     "detectors": ("rt_detr", "detr", "yolos", "pp_doclayout_v2", "pp_ocrv5_mobile_det"),
     "segmenters": ("segformer",),
     "depth_estimators": ("glpn", "dpt", "depth_pro"),
+    "instance_segmenters": ("mask2former", "rf_detr", "oneformer"),
 }
 HANDFUL = (
     "beit", "convnext", "deit_with_teacher", "dinov2", "efficientnet", "hiera", "mobilevit", "perceiver_conv", "pvt",
@@ -89,6 +91,18 @@ def proven_estimators(
 ) -> dict[str, Any]:
     """Return the same for depth estimators."""
     return prove("depth_estimators", request.param, runtime_python, real_clone, tmp_path_factory.mktemp("estimators"))
+
+
+@pytest.fixture(scope="module", params=EXTENT)
+def proven_instances(
+    request: pytest.FixtureRequest,
+    runtime_python: Path,
+    real_clone: Path | None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    """Return the same for instance segmenters."""
+    folder = tmp_path_factory.mktemp("instances")
+    return prove("instance_segmenters", request.param, runtime_python, real_clone, folder)
 
 
 def prove(table: str, extent: str, runtime_python: Path, real_clone: Path | None, folder: Path) -> dict[str, Any]:
@@ -203,6 +217,22 @@ def test_depth_estimators_are_proven(proven_estimators: dict[str, Any]) -> None:
         assert passed["zoedepth"]["max_depth"] == 10.0 and passed["chmv2"]["max_depth"] == 96.0
 
 
+def test_instance_segmenters_are_proven_but_those_that_are_told_in_words(proven_instances: dict[str, Any]) -> None:
+    results = proven_instances["results"]
+    refused = {row["model_type"]: row["refused"] for row in results.values() if "refused" in row}
+    assert set(refused) == {"oneformer", "videomt"} & proven_instances["types"]
+    assert "told in words what to segment" in refused["oneformer"]
+    assert passing(proven_instances) == proven_instances["types"] - set(refused)
+    passed = {name: row["measured"]["hf"] for name, row in results.items() if row.get("measured")}
+    kinds = ("rated", "boxes", "no_object", "empty_batches")
+    assert [passed["mask2former"][kind] for kind in kinds] == [True, False, True, True]
+    assert [passed["rf_detr"][kind] for kind in kinds] == [False, True, False, False]
+    assert passed["rf_detr"]["settings"]["dice_loss_coef"]["attribute"] == "mask_dice_loss_coefficient"
+    backbones = {name: found["backbone"] for name, found in passed.items()}
+    assert backbones["mask2former"] == "model.pixel_level_module.encoder"
+    assert backbones["rf_detr"] == "model.model.backbone"
+
+
 def test_strategies_are_the_expected_ones(proven: dict[str, Any], real_clone: Path | None) -> None:
     found = strategies(proven)
     reuse = REAL_REUSE if real_clone else {"vit", "resnet"}  # the stand-in carries these two
@@ -226,12 +256,13 @@ def test_hierarchical_networks_have_maps_at_four_strides(proven: dict[str, Any])
 WHOLE_WAY = {
     "classifiers": HANDFUL, "detectors": ("rt_detr", "detr", "pp_doclayout_v3"),
     "segmenters": ("segformer", "upernet_swin", "beit"), "depth_estimators": ("glpn", "dpt"),
+    "instance_segmenters": ("mask2former", "rf_detr", "maskformer"),
 }  # fmt: skip
 
 
 def whole_way() -> list[Any]:
     """Return table and name of the models that go the whole way; in `make test` of a task that does not do so below."""
-    first = {("depth_estimators", "dpt")}
+    first = {("depth_estimators", "dpt"), ("instance_segmenters", "rf_detr")}
     return [
         pytest.param(table, name, marks=[] if (table, name) in first else [pytest.mark.exhaustive])
         for table, names in WHOLE_WAY.items()
@@ -252,6 +283,7 @@ def in_the_versions_of_the_tao_image() -> list[Any]:
     first = [("classifiers", "vit"), ("detectors", "rt_detr"), ("segmenters", "segformer")]
     others = [
         ("depth_estimators", "dpt"),
+        ("instance_segmenters", "mask2former"),
         *(("classifiers", name) for name in ("beit", "textnet", "pvt", "efficientformer", "van")),
         ("detectors", "d_fine"),
         ("segmenters", "beit"),
@@ -282,7 +314,8 @@ def becomes_a_tao_model(
     source: dict[str, Any] = {"tao_source": "embedded"}
     if real_clone:
         source = {"tao_source": "auto", "base_branch": with_tao_pytorch(workdir, real_clone)}
-    done = copier_copy(workdir, tmp_path / name, model_name="tiny", run_tests="quick", **source)
+    given = {"model_name": "tiny", "task_type": task_of(table), "run_tests": "quick", **source}
+    done = copier_copy(workdir, tmp_path / name, **given)
     assert done.returncode == 0, done.stdout[-4000:]
     report = json.loads((workdir / ".tao-hf/tiny/report.json").read_text(encoding="utf-8"))
     assert report["proof"]["difference"] <= TOLERANCE

@@ -73,12 +73,12 @@ def fake_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import json, os, sys\n"
         f"open({str(counter)!r}, 'a').write(json.dumps([sys.argv, dict(os.environ)]) + '\\n')\n"
         f"if os.path.exists({str(tmp_path / 'offline')!r}):\n"
-        "    json.dump({'error': {'kind': 'no_network', 'message': 'no net'}}, open(sys.argv[4], 'w')); sys.exit(3)\n"
+        "    json.dump({'error': {'kind': 'no_network', 'message': 'no net'}}, open(sys.argv[5], 'w')); sys.exit(3)\n"
         f"if os.path.exists({str(tmp_path / 'crash')!r}):\n"
         "    print('it said \\x1b[31mboom'); sys.exit(1)\n"
         f"found = json.loads({json.dumps(SAMPLE)!r})\n"
         "found['source'] = sys.argv[1]\n"
-        "json.dump(found, open(sys.argv[4], 'w')); json.dump({**found, 'tensors': []}, open(sys.argv[5], 'w'))\n"
+        "json.dump(found, open(sys.argv[5], 'w')); json.dump({**found, 'tensors': []}, open(sys.argv[6], 'w'))\n"
     )
     counter.touch()
     for module in (inspect, code_digest):

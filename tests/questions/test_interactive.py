@@ -16,6 +16,33 @@ pytestmark = [pytest.mark.runtime, pytest.mark.slow]
 UP, DOWN, ENTER = "\x1b[A", "\x1b[B", "\r"
 
 
+def test_a_model_for_several_tasks(tiny_mask2former: Path, tmp_path: Path) -> None:
+    """The question offers what the model can do; after another choice the findings are those of that task."""
+    workdir = tmp_path / "workdir"
+    data = [f"hf_model_id={tiny_mask2former}", "runtime=local", "tao_source=embedded", "run_tests=none"]
+    options = [part for answer in data for part in ("--data", answer)]
+    command = ["-m", "copier", "copy", "--trust", "--vcs-ref", "HEAD", *options, str(ROOT), str(workdir)]
+    terminal = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=120, dimensions=(50, 110))
+    terminal.expect_exact("Which task?")
+    assert "image-segmentation; it can be for instance-segmentation too" in terminal.before
+    terminal.send(DOWN + ENTER)
+    terminal.expect_exact("Which TAO release")
+    assert "instance-segmentation; it can be for image-segmentation too" in terminal.before
+    terminal.send(ENTER)
+    for prompt in ("Which branch of", "What should the model be called", "Input image size", "How many classes",
+                   "How should the backbone", "Which local branch"):
+        terminal.expect_exact(prompt)
+        terminal.send(ENTER)
+    terminal.expect_exact("consistency checks passed")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    (answers,) = (workdir / ".tao-hf").glob("*/answers.yml")
+    recorded = yaml.safe_load(answers.read_text(encoding="utf-8"))
+    assert recorded["task_type"] == recorded["findings"]["task_type"] == "instance-segmentation"
+    assert "inspection" not in recorded
+
+
 def test_answering_the_prompts(tiny_vit: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "workdir"
     command = ["-m", "copier", "copy", "--trust", "--vcs-ref", "HEAD", str(ROOT), str(workdir)]
@@ -33,7 +60,6 @@ def test_answering_the_prompts(tiny_vit: Path, tmp_path: Path) -> None:
     assert "image-classification" in seen[-1] and "32 x 32 pixels" in seen[-1], "the findings come before the questions"
     answer("Which TAO release", ENTER)
     answer("Which branch of the repositories", ENTER)
-    answer("Which task?", ENTER)
     answer("What should the model be called", "\x15class" + ENTER)
     terminal.expect_exact("keyword")  # said at the prompt, which stays open
     terminal.send("\x15typed_vit" + ENTER)

@@ -17,6 +17,7 @@ from tests.support.renderings import (
     classifier_context,
     detector_context,
     estimator_context,
+    instance_context,
     rendered,
     segmenter_context,
 )
@@ -50,6 +51,17 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "detector of quadrilaterals": lambda: detector_context(quadrilaterals=True, downloads=True),
     "detector in reading order": lambda: detector_context(reading_order=True),
+    "instance segmenter": instance_context,
+    "instance segmenter with boxes": lambda: instance_context(
+        boxes=True,
+        rated=False,
+        no_object=False,
+        empty_batches=False,
+        settings={
+            "class_cost": {"attribute": "class_cost", "value": 2.0},
+            "dice_loss_coef": {"attribute": "mask_dice_loss_coefficient", "value": 5.0},
+        },
+    ),
     "segmenter": segmenter_context,
     "segmenter of one size": lambda: segmenter_context(
         interpolates=True, onnx={"exporter": "dynamo", "opset": 18, "dynamic_size": False}

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from jinja2 import meta
 
-from tao_hf.base.paths import task_folder
 from tao_hf.rendering import environment, layers, tasks, template_vars
 from tests.rendering.rendered_tree import CASES, differences, manifest
 from tests.support.copies import MODEL
@@ -63,9 +62,8 @@ def test_the_path_of_a_file_is_the_path_of_its_source(names: dict[str, Any]) -> 
 
 
 def test_an_extended_template_is_an_earlier_layer_s_of_the_same_path(names: dict[str, Any]) -> None:
-    task = task_folder(names["task_type"])
     strategy = next(iter(names["proofs"]["tried"]))
-    order = layers.layers_of(ROOT, names["task"]["network"], strategy, task)
+    order = layers.layers_of(ROOT, names["task"]["network"], strategy, *tasks.folders(ROOT, names["task_type"]))
     chains = 0
     for file in names["files"]:
         source = file.source

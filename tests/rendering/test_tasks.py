@@ -63,6 +63,15 @@ def test_a_folder_takes_the_place_of_what_was_only_known_by_name(root: Path) -> 
     assert tasks.other_tasks(root)["panoptic-segmentation"] == ["UNIVERSAL_SEGMENTATION"]
 
 
+def test_a_task_can_be_based_on_another(root: Path) -> None:
+    about = {**tasks.task(root, "toy-depth"), "base": "toy-depth"}
+    (root / "tasks" / "toy_flow").mkdir()
+    (root / "tasks" / "toy_flow" / "task.yml").write_text(yaml.safe_dump(about), encoding="utf-8")
+    tasks.task_types.cache_clear()
+    assert tasks.folders(root, "toy-flow") == ("toy_depth", "toy_flow")
+    assert tasks.folders(root, "toy-depth") == ("toy_depth",)
+
+
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "missing": (lambda about: about.pop("classes"), "classes is missing"),
     "unknown": (lambda about: about.update(clases=True), "there is no key called clases"),
@@ -74,6 +83,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "entry": (lambda about: about["inputs"][0].pop("kind"), "entry 1 of inputs.kind is missing"),
     "mapping": (lambda about: about.update(tiny_models="depths"), "tiny_models must be a mapping"),
     "network": (lambda about: about.update(network="half"), "there is no networks/half/"),
+    "base": (lambda about: about.update(base="toy-depth"), "base is toy-depth, and there is no other task"),
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, in_runtime
 
 MODEL = "tiny_vit"
 
@@ -81,6 +81,16 @@ def tiny_vit(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Return a small ViT classifier of ten classes, saved by ``save_pretrained``."""
     labels = [f"digit {index}" for index in range(10)]
     return make_vit(runtime_python, tmp_path_factory.mktemp("hf") / "tiny-vit", labels)
+
+
+@pytest.fixture(scope="session")
+def tiny_mask2former(runtime_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small random segmenter, which can be for more than one task."""
+    folder = tmp_path_factory.mktemp("hf")
+    make = [str(runtime_python), "-W", "ignore", "-m", "tests.support.models.instance_segmenters", str(folder)]
+    env = {**os.environ, **in_runtime()}
+    subprocess.run([*make, "mask2former"], check=True, capture_output=True, env=env)
+    return folder / "mask2former"
 
 
 @pytest.fixture(scope="session")

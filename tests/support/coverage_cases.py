@@ -20,16 +20,18 @@ from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime.probe import run as probe
 from tao_hf.in_runtime.prove import run as prove
 from tao_hf.rendering import tasks
+from tests.support.models.tables import task_of
 
 
 def main(models: Path, out: Path, table: str, names: list[str]) -> None:
     """Make, inspect and prove the named, or all; write by name the proof, {"refused": sentence} or {"crashed": …}."""
     tiny = importlib.import_module(f"tests.support.models.{table}")
+    task = task_of(table)
 
     def taken(name: str) -> dict[str, Any]:
         tiny.make(name, models / name)
         findings = models / f"{name}.json"
-        if probe.main(["local", str(models / name), "", str(findings), str(models / f"{name}.report")]):
+        if probe.main(["local", str(models / name), "", task, str(findings), str(models / f"{name}.report")]):
             return {"refused": json.loads(findings.read_text(encoding="utf-8"))["error"]["message"]}
         found = json.loads(findings.read_text(encoding="utf-8"))
         about = tasks.task(TEMPLATE, found["task_type"])

@@ -7,6 +7,7 @@ SAMPLE = {
     "revision": "a" * 40,
     "pipeline_tag": "image-classification",
     "task_type": "image-classification",
+    "task_types": ["image-classification"],
     "library": "transformers",
     "architectures": ["ViTForImageClassification"],
     "model_type": "vit",

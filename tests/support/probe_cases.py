@@ -355,7 +355,7 @@ def main(out: Path) -> None:
         findings, report = out / f"{folder.name}.findings.json", out / f"{folder.name}.report.json"
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            status = probe.main(["local", str(folder), "", str(findings), str(report)])
+            status = probe.main(["local", str(folder), "", "", str(findings), str(report)])
         results[folder.name] = {
             "status": status,
             "found": json.loads(findings.read_text()),

@@ -167,7 +167,7 @@ def main(out: Path) -> None:
             findings, report = out / f"{name}.findings.json", out / f"{name}.report.json"
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
-                status = probe.main([kind, model, "", str(findings), str(report)])
+                status = probe.main([kind, model, "", "", str(findings), str(report)])
             results[name] = {
                 "status": status,
                 "found": json.loads(findings.read_text()),

@@ -37,7 +37,7 @@ def without_effect(model: Path, copy: Path) -> str:
 def main(model: str, out: Path) -> None:
     """Prove every case and write {case: result of prove()}."""
     findings_file = out.with_suffix(".findings")
-    assert probe.main(["local", model, "", str(findings_file), str(out.with_suffix(".report"))]) == 0
+    assert probe.main(["local", model, "", "", str(findings_file), str(out.with_suffix(".report"))]) == 0
     findings = json.loads(findings_file.read_text(encoding="utf-8"))
     def run(strategies: list[str], **request: Any) -> dict[str, Any]:
         asked = {"findings": findings, "strategies": strategies, "network": "backbone"}

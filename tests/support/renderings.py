@@ -174,6 +174,22 @@ DETECTOR: dict[str, Any] = {
     },
     "onnx": {"ok": True, "exporter": "torchscript", "opset": 17, "dynamic_size": False},
 }
+INSTANCES: dict[str, Any] = {
+    **WHOLE,
+    "queries": 20,
+    "no_object": True,
+    "rated": True,
+    "boxes": False,
+    "empty_batches": True,
+    "settings": {
+        "num_queries": {"attribute": "num_queries", "value": 20},
+        "auxiliary_loss": {"attribute": "use_auxiliary_loss", "value": True},
+        "class_loss_coef": {"attribute": "class_weight", "value": 2.0},
+        "dice_loss_coef": {"attribute": "dice_weight", "value": 5.0},
+        "num_points": {"attribute": "train_num_points", "value": 128},
+    },
+    "onnx": {"ok": True, "exporter": "torchscript", "opset": 17, "dynamic_size": False},
+}
 SEGMENTER: dict[str, Any] = {
     **WHOLE,
     "ignore": "semantic_loss_ignore_index",
@@ -195,6 +211,16 @@ def detector_context(**measured: Any) -> dict[str, Any]:
         **measured: What differs from `DETECTOR`; also ``model_name`` and ``model_class``.
     """
     return _whole_context("object-detection", "rt_detr", "RTDetrForObjectDetection", {**DETECTOR, **measured})
+
+
+def instance_context(**measured: Any) -> dict[str, Any]:
+    """Return the names that templates see for an instance segmenter.
+
+    Args:
+        **measured: What differs from `INSTANCES`; also ``model_name`` and ``model_class``.
+    """
+    model_class = "Mask2FormerForUniversalSegmentation"
+    return _whole_context("instance-segmentation", "mask2former", model_class, {**INSTANCES, **measured})
 
 
 def segmenter_context(**measured: Any) -> dict[str, Any]:

@@ -57,8 +57,9 @@ def _model(found: dict[str, Any]) -> list[Row]:
         f"patch {found['patch_size']}" if found.get("patch_size") else "",
     ]
     revision = found.get("revision")
+    others = [name for name in found["task_types"] if name != found["task_type"]]
     return [
-        ("task", found["task_type"], ""),
+        ("task", found["task_type"] + (f"; it can be for {' or '.join(others)} too" if others else ""), ""),
         ("architecture", f"{found['model_type']} ({found.get('model_class') or 'unknown class'})", ""),
         ("shape", ", ".join(part for part in parts if part) or "unknown", ""),
         ("source", f"Hub, commit {revision[:12]}" if revision else "local directory", ""),

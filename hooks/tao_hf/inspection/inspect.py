@@ -93,15 +93,21 @@ def _parse_url(text: str) -> ModelRef:
 
 
 def inspect_model(
-    hf_model_id: str, runtime_kind: str = "auto", *, accept_labels: bool = False, keep_scratch: bool = False
+    hf_model_id: str,
+    runtime_kind: str = "auto",
+    *,
+    task_type: str | None = None,
+    accept_labels: bool = False,
+    keep_scratch: bool = False,
 ) -> dict[str, Any]:
-    """Return what is known about a model; the probe runs once per model, revision and version of the probe.
+    """Return what is known about a model; the probe runs once per model, task, revision and its own version.
 
     Findings of a Hub branch are trusted for an hour, those of a commit and of an unchanged directory for good.
 
     Args:
         hf_model_id: Hub id, Hub URL or directory.
         runtime_kind: "auto", "local" or "docker".
+        task_type: the task that the model is to be for; None for the likeliest of those that it can be for.
         accept_labels: return the findings even when the label names repeat or are empty (`label_problem` then says
             so): right when the person brings classes of their own.
         keep_scratch: keep what a container downloaded, for the next inspection.
@@ -110,11 +116,11 @@ def inspect_model(
         UserError: one sentence saying what is wrong and what to do.
     """
     ref = parse_model(hf_model_id)
-    file = cache_dir("findings") / f"{_key(ref)}.json"
+    file = cache_dir("findings") / f"{_key(ref, task_type)}.json"
     findings = _cached(file, ref)
     if findings is None:
         try:
-            findings = _probe(ref, file, runtime_kind, keep_scratch)
+            findings = _probe(ref, task_type, file, runtime_kind, keep_scratch)
         except OSError as error:
             raise UserError(
                 f"The findings cannot be kept in {file.parent} ({error.strerror}); free space or set TAO_HF_CACHE."
@@ -134,14 +140,14 @@ def inspect_model(
 def full_report_path(findings: dict[str, Any]) -> Path:
     """Return the file with the findings and every checkpoint tensor's name, shape, dtype and part."""
     ref = ModelRef(findings["source"], findings["hf_model_id"], findings.get("requested_revision"))
-    return _report(cache_dir("findings") / f"{_key(ref)}.json")
+    return _report(cache_dir("findings") / f"{_key(ref, findings.get('requested_task'))}.json")
 
 
 class UnreachableError(UserError):
     """The Hub could not be reached; findings from before may still do."""
 
 
-def _probe(ref: ModelRef, file: Path, runtime_kind: str, keep_scratch: bool) -> dict[str, Any]:
+def _probe(ref: ModelRef, task_type: str | None, file: Path, runtime_kind: str, keep_scratch: bool) -> dict[str, Any]:
     place = scratch.folder(keep_scratch)
     with contextlib.closing(get_runtime(runtime_kind, place)) as runtime:
         runtime.prepare()
@@ -155,6 +161,7 @@ def _probe(ref: ModelRef, file: Path, runtime_kind: str, keep_scratch: bool) -> 
             ref.kind,
             model,
             ref.revision or "",
+            task_type or "",
             runtime.path(found),
             runtime.path(report),
         ]
@@ -171,12 +178,12 @@ def _probe(ref: ModelRef, file: Path, runtime_kind: str, keep_scratch: bool) -> 
             if done.returncode == _PROBE_FAILED:
                 raise _explained(json.loads(found.read_text(encoding="utf-8"))["error"])
             if done.returncode or not found.is_file() or not report.is_file():
-                kept = cache_dir("findings") / f"{_key(ref)}.log"
+                kept = file.with_suffix(".log")
                 atomic.write(kept, log.read_text(encoding="utf-8"))
                 last = (done.tail.strip().splitlines() or ["no output"])[-1]
                 raise UserError(f"The inspection of {_shown(ref.name)} broke ({_shown(last)}); its log is {kept}.")
         findings = json.loads(found.read_text(encoding="utf-8"))
-        findings["hf_model_id"], findings["requested_revision"] = ref.name, ref.revision
+        findings |= {"hf_model_id": ref.name, "requested_revision": ref.revision, "requested_task": task_type}
         atomic.write(_report(file), report.read_text(encoding="utf-8"))
     atomic.write(file, json.dumps(findings, indent=1))
     return findings
@@ -202,9 +209,9 @@ def _report(file: Path) -> Path:
     return file.with_suffix(".report.json")
 
 
-def _key(ref: ModelRef) -> str:
-    """Return the name of the cache entry: model, revision, contents of a directory, and the probe itself."""
-    digest = hashlib.sha256(json.dumps([ref.kind, ref.name, ref.revision]).encode())
+def _key(ref: ModelRef, task_type: str | None) -> str:
+    """Return the name of the cache entry: model, revision, task, contents of a directory, and the probe itself."""
+    digest = hashlib.sha256(json.dumps([ref.kind, ref.name, ref.revision, task_type]).encode())
     if ref.kind == "hub":
         digest.update(os.environ.get("HF_ENDPOINT", "").encode())
     else:

@@ -28,10 +28,26 @@ def has_classes(task_type: str) -> bool:
     return about is not None and about["classes"]
 
 
-def inspect_model(hf_model_id: str, containers: Mapping[str, Any], keep_scratch: bool) -> dict[str, Any]:
-    """Inspect the model, show the findings as a table, and return them."""
+def inspect_model(
+    hf_model_id: str,
+    containers: Mapping[str, Any],
+    keep_scratch: bool,
+    task_type: str | None = None,
+    inspected: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:
+    """Inspect the model for a task, show the findings as a table, and return them.
+
+    Args:
+        hf_model_id: The model.
+        containers: Where the inspection runs.
+        keep_scratch: Whether to keep what it downloads.
+        task_type: The task; None for the likeliest of those that the model can be for.
+        inspected: Findings from before, which are returned where they are for this task.
+    """
+    if inspected and inspected["task_type"] == task_type:
+        return inspected
     findings = inspect.inspect_model(
-        hf_model_id, containers["kind"], accept_labels=True, keep_scratch=keep_scratch
+        hf_model_id, containers["kind"], task_type=task_type, accept_labels=True, keep_scratch=keep_scratch
     )
     say(findings_table.render(findings, min(shutil.get_terminal_size().columns, 100)))
     if findings["task_type"] not in task_types():

@@ -12,9 +12,7 @@ from tao_hf.answers.strategy import chosen
 from tao_hf.base import lock
 from tao_hf.base.errors import UserError
 from tao_hf.base.paths import TEMPLATE
-from tao_hf.base.text import one_line
 from tao_hf.clones import branches, sources
-from tao_hf.questions.model import task_types
 from tao_hf.questions.naming import made_from_another, name_problem
 from tao_hf.rendering import template_vars
 from tao_hf.workdir import ledger, records, staging
@@ -51,7 +49,6 @@ def check_all(updating: bool, conf: Mapping[str, Any], answers: Mapping[str, Any
     workdir = Path(str(conf["dst_path"])).absolute()
     problem = (
         name_problem(answers["model_name"], answers["workspace"], answers["findings"], workdir)
-        or _task_problem(answers["task_type"], answers["findings"])
         or validators.image_size_problem(answers["image_size"], answers["findings"])
         or validators.num_labels_problem(answers["num_labels"], answers["findings"])
         or validators.backbone_problem(
@@ -86,14 +83,6 @@ def recorded(answers: Mapping[str, Any]) -> dict[str, Any]:
     source = Path(str(answers["_src_path"]))
     answers = earlier.brought_up(answers)
     return {**answers, "_src_path": str(source.absolute())} if source.is_dir() else answers
-
-
-def _task_problem(task_type: str, findings: Mapping[str, Any]) -> str | None:
-    if task_type not in task_types():
-        return f"task_type={one_line(task_type)} is not part of this version: choose {' or '.join(task_types())}."
-    if task_type != findings["task_type"]:
-        return f"task_type={task_type} does not fit the model, which is made for {findings['task_type']}."
-    return None
 
 
 def _path_problem(workdir: Path) -> str | None:

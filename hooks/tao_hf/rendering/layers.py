@@ -1,8 +1,8 @@
 """The files of a model: which template each comes from. The path in the repositories is the path in the source.
 
 A layer is a folder of templates: what every model gets, what its strategy adds to any network, what its network adds,
-what the strategy adds to that network, what its task adds. A later layer's template takes the place of an earlier one's
-of the same path, and may extend it.
+what the strategy adds to that network, what the task adds that its task is based on, what its task adds. A later
+layer's template takes the place of an earlier one's of the same path, and may extend it.
 
 Copier asks for the names that templates use with every text that it renders: the folders are read once.
 """
@@ -38,21 +38,21 @@ class File(NamedTuple):
 
 
 @cache
-def layers_of(root: Path, network: str, strategy: str, task: str) -> tuple[str, ...]:
+def layers_of(root: Path, network: str, strategy: str, *tasks: str) -> tuple[str, ...]:
     """Return the layers of a model, relative to the template's root, the earliest first.
 
     Args:
         root: Folder of the template.
         network: Folder of `networks/`.
         strategy: The way to the network; not every strategy has a layer, for any network or for one.
-        task: Folder of `tasks/`.
+        tasks: Folders of `tasks/`, the base of a task before it.
     """
     layers = (
         "template",
         f"networks/strategies/{strategy}",
         f"networks/{network}",
         f"networks/{network}/strategies/{strategy}",
-        f"tasks/{task}",
+        *(f"tasks/{task}" for task in tasks),
     )
     return tuple(layer for layer in layers if (root / layer).is_dir())
 

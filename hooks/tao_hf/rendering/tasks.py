@@ -19,6 +19,7 @@ _KEYS = {
     "hub_tags": _TEXTS,
     "auto_models": _TEXTS,
     "reference": _TEXTS,
+    "base": str,
     "network": str,
     "strategies": _TEXTS,
     "classes": bool,
@@ -36,7 +37,7 @@ _KEYS = {
     "demo": str,
     "tiny_models": {"module": str, "size": int, "goal": int, "answered": dict},
 }
-_OPTIONAL = ("only_if", "demo", "tiny_models")
+_OPTIONAL = ("base", "only_if", "demo", "tiny_models")
 _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "a mapping", None: "null"}
 
 
@@ -64,9 +65,17 @@ def task(root: Path, task_type: str) -> Mapping[str, Any] | None:
     problem = next(_problems(found, _KEYS, ""), None)
     if problem is None and not (root / "networks" / found["network"]).is_dir():
         problem = f"network is {found['network']}, and there is no networks/{found['network']}/"
+    if problem is None and "base" in found and found["base"] not in set(task_types(root)) - {task_type}:
+        problem = f"base is {found['base']}, and there is no other task of that name"
     if problem:
         raise UserError(f"{name} cannot be used: {problem}; docs/adding-a-task.md describes its keys.")
     return found
+
+
+def folders(root: Path, task_type: str) -> tuple[str, ...]:
+    """Return the folders in ``tasks/`` that a task's files come from: those of the task that it is based on first."""
+    base = task(root, task_type).get("base")
+    return (*(folders(root, base) if base else ()), task_folder(task_type))
 
 
 def demo(root: Path, task_type: str) -> Path | None:

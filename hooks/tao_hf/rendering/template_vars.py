@@ -10,7 +10,6 @@ from tao_hf.answers import earlier
 from tao_hf.answers.strategy import chosen
 from tao_hf.answers.validators import height_and_width
 from tao_hf.base.errors import UserError
-from tao_hf.base.paths import task_folder
 from tao_hf.rendering import layers, network, tasks
 from tao_hf.rendering.literals import configuration_fields, pascal_case
 
@@ -81,7 +80,7 @@ def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, .
     about = tasks.task(root, task_type)
     found = set()
     for strategy in about["strategies"]:
-        stack = layers.layers_of(root, about["network"], strategy, task_folder(task_type))
+        stack = layers.layers_of(root, about["network"], strategy, *tasks.folders(root, task_type))
         found.update(file.path for file in layers.files(root, stack, model_name))
     return tuple(sorted(found))
 
@@ -142,7 +141,7 @@ def derived(root: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
         height, width = height_and_width(answers["image_size"])
     except (TypeError, ValueError):
         return {}  # an answer still to be refused
-    stack = layers.layers_of(root, about["network"], strategy, task_folder(answers["task_type"]))
+    stack = layers.layers_of(root, about["network"], strategy, *tasks.folders(root, answers["task_type"]))
     files = layers.files(root, stack, model_name, _left_out(about, measured))
     names = {
         "task": about,

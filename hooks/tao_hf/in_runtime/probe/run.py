@@ -1,9 +1,9 @@
 """Inspect one Hugging Face model, in one process, without its weights: findings as JSON.
 
-    python -m tao_hf.in_runtime.probe.run hub|local MODEL REVISION FINDINGS REPORT
+    python -m tao_hf.in_runtime.probe.run hub|local MODEL REVISION TASK FINDINGS REPORT
 
-Runs inside the runtime; an empty REVISION is the default branch. Ends with status 0 and both files written, or with
-status 3 and FINDINGS holding `{"error": {"kind", "message"}}`.
+Runs inside the runtime; an empty REVISION is the default branch, an empty TASK the likeliest one. Ends with
+status 0 and both files written, or with status 3 and FINDINGS holding `{"error": {"kind", "message"}}`.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ FAILED = 3
 
 def main(argv: list[str]) -> int:
     """Run the probe; see the module."""
-    kind, model, revision, findings_file, report_file = argv
+    kind, model, revision, wanted, findings_file, report_file = argv
     started = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="tao-hf-probe-") as folder:
-            findings, tensors = inspect(kind, model, revision or None, Path(folder))
+            findings, tensors = inspect(kind, model, revision or None, Path(folder), wanted or None)
     except ProbeError as error:
         Path(findings_file).write_text(
             json.dumps({"error": {"kind": error.kind, "message": error.message}}), encoding="utf-8"
@@ -58,7 +58,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def inspect(
+    kind: str, model: str, revision: str | None, folder: Path, wanted: str | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the findings and the list of checkpoint tensors.
 
     Args:
@@ -66,6 +68,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
         model: Hub id or directory.
         revision: branch, tag or commit; None for the default branch.
         folder: an empty directory for the model's small files.
+        wanted: the task that the model is to be for; None for the likeliest of those that it can be for.
 
     Raises:
         ProbeError: the model cannot become a TAO model, or cannot be read.
@@ -79,7 +82,9 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
     configured = source.size or facts.image_size(config)
     _say("loading transformers")
     task.check_native(config)
-    task_type, cls = task.find(source.pipeline_tag, config)
+    possible = task.find(source.pipeline_tag, config)
+    task_type = task.choose(possible, wanted, [Path(model).name, str(config.get("_name_or_path") or "")])
+    cls = possible[task_type]
     about = tasks.task(TEMPLATE, task_type)
     outputs = task_code.load(task_type, "outputs")
     wraps_timm = config.get("model_type") == timm_models.MODEL_TYPE
@@ -124,6 +129,7 @@ def inspect(kind: str, model: str, revision: str | None, folder: Path) -> tuple[
         "revision": source.revision,
         "pipeline_tag": source.pipeline_tag or task_type,
         "task_type": task_type,
+        "task_types": list(possible),
         "library": source.library,
         "architectures": task.architectures_of(config),
         "model_type": built.model_type,

@@ -78,31 +78,59 @@ def check_tag(tag: str | None) -> None:
     raise _rejected(f"its task, {clean(tag, 60)}, says it is {family}")
 
 
-def find(tag: str | None, config: dict[str, Any]) -> tuple[str, Any]:
-    """Return the task that a model is for, and the transformers class that builds it; never one from remote code.
+def find(tag: str | None, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the tasks that a model can be for, the likeliest first, with the transformers class that builds it.
 
-    One tag may mean several tasks: the first of this template's that does not refuse the model is the model's.
+    One tag may mean several tasks, and one class may serve them: which of them a model was trained for, its
+    configuration does not tell, but its name often does. No class is ever one from remote code.
 
     Args:
         tag: the pipeline tag; None where there is none, and `architectures` tells the task.
         config: config.json.
+
+    Returns:
+        {task: class}, with at least one entry: a task of this template, else one that is only known by name.
 
     Raises:
         ProbeError: rejected_task or bad_config.
     """
     check_tag(tag)
     candidates = [kind for kind in kinds() if tag in kind.tags] if tag else _by_architecture(config)
-    refusal = None
+    found, known, refusal = {}, {}, None
     for kind in candidates:
         cls = _class(kind, config)
         outputs = task_code.load(kind.name, "outputs")
         why = outputs.refuse(cls, config) if outputs and cls else None
-        if cls and not why and (outputs or not refusal):  # a task that is only known by name hides no reason
-            return kind.name, cls
         refusal = refusal or why
-    raise _rejected(
-        refusal or f"transformers has no {candidates[0].name} class for {clean(config.get('model_type'), 60)}"
-    )
+        if cls and not why:
+            (found if outputs else known)[kind.name] = cls
+    if not found and (refusal or not known):  # a task that is only known by name hides no reason
+        raise _rejected(
+            refusal or f"transformers has no {candidates[0].name} class for {clean(config.get('model_type'), 60)}"
+        )
+    return found or known
+
+
+def choose(found: dict[str, Any], wanted: str | None, names: list[str]) -> str:
+    """Return which of a model's tasks it is to be for.
+
+    Args:
+        found: the tasks, from `find`.
+        wanted: the task that the person asked for; None leaves it to the model.
+        names: what the model is called: the first word of a task in it, such as "instance", tells the task.
+
+    Raises:
+        ProbeError: rejected_task, the model is not for the task that is wanted.
+    """
+    if wanted is None:
+        words = {word for name in names for word in re.split(r"[^a-z]+", name.lower())}
+        return next((task for task in found if task.partition("-")[0] in words), next(iter(found)))
+    if wanted not in found:
+        raise ProbeError(
+            "rejected_task",
+            f"task_type={clean(wanted, 60)} does not fit the model, which is made for {' or '.join(found)}.",
+        )
+    return wanted
 
 
 def _by_architecture(config: dict[str, Any]) -> list[Kind]:

@@ -7,11 +7,11 @@ import sys
 import types
 from typing import Any
 
-from tao_hf.base.paths import TEMPLATE, task_folder
+from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime.probe.common import first_line
 from tao_hf.in_runtime.prove.configuration import recorded
 from tao_hf.in_runtime.prove.verdict import FellThrough
-from tao_hf.rendering import environment, layers, network
+from tao_hf.rendering import environment, layers, network, tasks
 from tao_hf.rendering.literals import configuration_fields
 from tao_hf.rendering.python_source import CALL, NAME, TUPLE
 
@@ -90,7 +90,7 @@ class Files:
         Files._count += 1
         kind = f"proof_{Files._count}"
         names = {**names_of(findings), "backbone": network.backbone(strategy, measured), "backbone_type": kind}
-        stack = layers.layers_of(TEMPLATE, "backbone", strategy, task_folder(findings["task_type"]))
+        stack = layers.layers_of(TEMPLATE, "backbone", strategy, *tasks.folders(TEMPLATE, findings["task_type"]))
         if strategy == "hf":
             import_tensor_names(stack, names)
         backbone = imported(kind, render(stack, _BACKBONE, names))

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from tao_hf.base.paths import TEMPLATE, task_folder
+from tao_hf.base.paths import TEMPLATE
 from tao_hf.in_runtime.probe.common import class_lists, first_line
 from tao_hf.in_runtime.probe.onnx_check import as_arrays
 from tao_hf.in_runtime.prove.gradients import leaves_out
 from tao_hf.in_runtime.prove.rendered import import_tensor_names, imported, names_of, render
 from tao_hf.in_runtime.prove.subject import Subject, Uninitialized, export_of_inspection
 from tao_hf.in_runtime.prove.verdict import TOLERANCE, FellThrough
-from tao_hf.rendering import layers
+from tao_hf.rendering import layers, tasks
 
 _NETWORK = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/model/network.py"
 
@@ -46,7 +46,7 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     measured["unused_parameters"] = _leaves_out(subject, measured)
     names = {**names_of(subject.findings), "measured": measured, "task": subject.about}
-    stack = layers.layers_of(TEMPLATE, "whole", "hf", task_folder(subject.findings["task_type"]))
+    stack = layers.layers_of(TEMPLATE, "whole", "hf", *tasks.folders(TEMPLATE, subject.findings["task_type"]))
     import_tensor_names(stack, names)
     network = imported("proof_network", render(stack, _NETWORK, names)).ProofNetwork
     differences = {}
@@ -68,10 +68,11 @@ def prove_whole(subject: Subject) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def backbone_path(model: Any) -> str:
     """Return where a Hugging Face model holds its feature extractor: what it calls so, else all but its heads."""
-    for path, _ in model.named_modules():
-        if path.rpartition(".")[2] in ("backbone", "conv_encoder") and path.count(".") <= 1:
+    paths = [path for path, _ in model.named_modules()]
+    for path in paths:
+        if f".{path}".endswith((".backbone", ".conv_encoder", ".pixel_level_module.encoder")) and path.count(".") <= 2:
             return path
-    return model.base_model_prefix
+    return model.base_model_prefix if model.base_model_prefix in paths else "layers"
 
 
 def _is_frozen(subject: Subject, path: str) -> bool:
