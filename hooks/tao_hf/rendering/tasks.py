@@ -33,11 +33,12 @@ _KEYS = {
     "data_settings": dict,
     "shared_settings": _TEXTS,
     "optim": {"lr": float, "lr_backbone": (float, None), "weight_decay": float, "clip_grad_norm": float},
+    "without": _TEXTS,
     "only_if": dict,
     "demo": str,
     "tiny_models": {"module": str, "size": int, "goal": int, "answered": dict},
 }
-_OPTIONAL = ("base", "only_if", "demo", "tiny_models")
+_OPTIONAL = ("base", "without", "only_if", "demo", "tiny_models")
 _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "a mapping", None: "null"}
 
 

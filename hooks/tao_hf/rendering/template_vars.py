@@ -81,7 +81,7 @@ def generated_files(root: Path, task_type: str, model_name: str) -> tuple[str, .
     found = set()
     for strategy in about["strategies"]:
         stack = layers.layers_of(root, about["network"], strategy, *tasks.folders(root, task_type))
-        found.update(file.path for file in layers.files(root, stack, model_name))
+        found.update(file.path for file in layers.files(root, stack, model_name, frozenset(about.get("without", ()))))
     return tuple(sorted(found))
 
 
@@ -91,7 +91,7 @@ def _left_out(about: Mapping[str, Any], measured: Mapping[str, Any]) -> frozense
     others = [path for path, wanted in conditions if any(measured[name] != value for name, value in wanted.items())]
     without_classes = () if about["classes"] else _OF_CLASSES
     without_rewrites = () if _rewrites(measured) else (_OF_REWRITES,)
-    return frozenset([*others, *without_classes, *without_rewrites])
+    return frozenset([*about.get("without", ()), *others, *without_classes, *without_rewrites])
 
 
 def _rewrites(measured: Mapping[str, Any]) -> list[str]:

@@ -53,8 +53,8 @@ def refuse(cls: Any, config: dict[str, Any]) -> str | None:
 
 def run(model: Any, images: Any, **kwargs: Any) -> tuple[Any, ...]:
     """Return masks (N, K, H, W) of 0 and 1, scores (N, K) and class indices (N, K) of the best predictions."""
-    logits, masks = _raw(model(pixel_values=images, return_dict=True, **kwargs))
-    no_object, rated = _kind(model, logits)
+    logits, masks = raw(model(pixel_values=images, return_dict=True, **kwargs))
+    no_object, rated = kind(model, logits)
     scores = logits.softmax(-1)[..., :-1] if no_object else logits.sigmoid()
     queries, classes = scores.shape[1:]
     best, index = scores.flatten(1).topk(min(_MOST, queries * classes))
@@ -114,8 +114,8 @@ def measure(model: Any, images: Any) -> dict[str, Any]:
         whether the loss takes batches without objects; ``settings``: {name in the schema: {"attribute", "value"}}.
     """
     with torch.no_grad():
-        logits, _ = _raw(model(pixel_values=images, return_dict=True))
-    no_object, rated = _kind(model, logits)
+        logits, _ = raw(model(pixel_values=images, return_dict=True))
+    no_object, rated = kind(model, logits)
     config = model.config
     settings = {}
     for name, spellings in _SETTINGS.items():
@@ -145,14 +145,14 @@ def losses(model: Any, images: Any, measured: dict[str, Any]) -> Iterator[Any]:
             yield _loss(model, images, [_targets(images)[1]] * 2, measured)
 
 
-def _raw(outputs: Any) -> tuple[Any, Any]:
+def raw(outputs: Any) -> tuple[Any, Any]:
     """Return the logits of classes (N, Q, C) and of masks (N, Q, h, w), whatever an architecture calls them."""
     if "masks_queries_logits" in outputs:
         return outputs.class_queries_logits, outputs.masks_queries_logits
     return outputs.logits, outputs.pred_masks
 
 
-def _kind(model: Any, logits: Any) -> tuple[bool, bool]:
+def kind(model: Any, logits: Any) -> tuple[bool, bool]:
     """Tell whether the last logit stands for no object, and whether scores are those of the masks too."""
     return logits.shape[2] == model.config.num_labels + 1, not hasattr(model, "bbox_attention") and not hasattr(
         model, "segmentation_bias"
