@@ -18,6 +18,7 @@ from tests.support.renderings import (
     detector_context,
     estimator_context,
     instance_context,
+    panoptic_context,
     rendered,
     segmenter_context,
 )
@@ -62,6 +63,8 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
             "dice_loss_coef": {"attribute": "mask_dice_loss_coefficient", "value": 5.0},
         },
     ),
+    "panoptic segmenter": panoptic_context,
+    "panoptic segmenter with boxes": lambda: panoptic_context(boxes=True, rated=False, empty_batches=False),
     "segmenter": segmenter_context,
     "segmenter of one size": lambda: segmenter_context(
         interpolates=True, onnx={"exporter": "dynamo", "opset": 18, "dynamic_size": False}

@@ -223,6 +223,16 @@ def instance_context(**measured: Any) -> dict[str, Any]:
     return _whole_context("instance-segmentation", "mask2former", model_class, {**INSTANCES, **measured})
 
 
+def panoptic_context(**measured: Any) -> dict[str, Any]:
+    """Return the names that templates see for a panoptic segmenter.
+
+    Args:
+        **measured: What differs from `INSTANCES`; also ``model_name`` and ``model_class``.
+    """
+    model_class = "Mask2FormerForUniversalSegmentation"
+    return _whole_context("panoptic-segmentation", "mask2former", model_class, {**INSTANCES, **measured})
+
+
 def segmenter_context(**measured: Any) -> dict[str, Any]:
     """Return the names that templates see for a segmenter.
 
