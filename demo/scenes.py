@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _NOISE = 40  # brightest pixel of the background
+_GRASS = 60  # how much brighter the green of grass is
 _INK = 0.3  # least brightness of a pixel that belongs to a digit
 _OVERLAP = 0.1  # largest part of a digit's box that another one may cover
 _ATTEMPTS = 20
@@ -30,6 +31,7 @@ class Scene:
         boxes: left, top, width and height in pixels of each object: those of its ink.
         mask: (side, side), uint8: 0 for the background, digit + 1 for the ink of a digit.
         objects: (side, side), uint8: 0 for the background, and for the ink of an object its place in `labels` + 1.
+        horizon: row where grass begins below the night; `side` where there is none.
     """
 
     pixels: np.ndarray
@@ -37,6 +39,7 @@ class Scene:
     boxes: list[list[int]]
     mask: np.ndarray
     objects: np.ndarray
+    horizon: int
 
 
 def split_digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -49,7 +52,9 @@ def split_digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (images[part], digits.target[part]) for name, part in parts.items()}
 
 
-def make_scenes(split: str, count: int, side: int, sizes: tuple[int, int], most: int) -> list[Scene]:
+def make_scenes(
+    split: str, count: int, side: int, sizes: tuple[int, int], most: int, *, grass: bool = False
+) -> list[Scene]:
     """Return scenes of one split.
 
     Args:
@@ -58,17 +63,27 @@ def make_scenes(split: str, count: int, side: int, sizes: tuple[int, int], most:
         side: height and width of a scene in pixels.
         sizes: smallest and largest side of a pasted digit in pixels.
         most: largest number of digits in a scene; there is at least one.
+        grass: whether the lower part of the background is grass.
     """
     images, targets = split_digits()[split]
     rng = np.random.default_rng(["train", "val", "test"].index(split))
-    return [_scene(images, targets, side, sizes, int(rng.integers(1, most + 1)), rng) for _ in range(count)]
+    return [_scene(images, targets, side, sizes, int(rng.integers(1, most + 1)), grass, rng) for _ in range(count)]
 
 
 def _scene(
-    images: np.ndarray, targets: np.ndarray, side: int, sizes: tuple[int, int], count: int, rng: np.random.Generator
+    images: np.ndarray,
+    targets: np.ndarray,
+    side: int,
+    sizes: tuple[int, int],
+    count: int,
+    grass: bool,
+    rng: np.random.Generator,
 ) -> Scene:
     nothing = np.zeros((side, side), dtype=np.uint8)
-    scene = Scene(rng.integers(0, _NOISE, (side, side, 3), dtype=np.uint8), [], [], nothing, nothing.copy())
+    pixels = rng.integers(0, _NOISE, (side, side, 3), dtype=np.uint8)
+    horizon = int(rng.integers(side // 3, 2 * side // 3)) if grass else side
+    pixels[horizon:, :, 1] += _GRASS
+    scene = Scene(pixels, [], [], nothing, nothing.copy(), horizon)
     for _ in range(count):
         index = int(rng.integers(len(images)))
         for _ in range(_ATTEMPTS):

@@ -1,0 +1,113 @@
+"""The demo of panoptic segmentation: a small random Mask2Former, and digits pasted on a night over grass."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+MODEL = "digits_mask2former"
+DATA = "digits-panoptic"
+TRAINING = (
+    "train.num_epochs=14",
+    "train.checkpoint_interval=14",
+    "train.validation_interval=7",
+    "train.optim.lr=0.002",
+    "train.optim.lr_backbone=0.002",
+    "train.optim.warmup_epochs=1",
+    "train.clip_grad_norm=1.0",
+    "dataset.batch_size=16",
+    "dataset.augmentation.random_flip.enable=false",
+    "dataset.augmentation.random_color.enable=false",
+)
+MINUTES = {"local": 8, "docker": 12}
+GOALS = (
+    ("native PQ", "≥ 0.35", lambda r: r["metrics"]["native"]["PQ"], lambda v: v >= 0.35),
+    (
+        "deployed PQ, distance from native",
+        "≤ 0.01",
+        lambda r: abs(r["metrics"]["native"]["PQ"] - r["metrics"]["deployed"]["PQ"]),
+        lambda v: v <= 0.01,
+    ),
+    ("pixels in the same segments, deployed", "≥ 0.99", lambda r: r["cross_check"]["agreement"], lambda v: v >= 0.99),
+    ("pixels in the same segments, FP16", "≥ 0.95", lambda r: r["cross_check_fp16"]["agreement"], lambda v: v >= 0.95),
+    ("PQ that INT8 loses", "< 0.01", lambda r: r["int8"]["loss"], lambda v: v < 0.01),
+)
+_IMAGE_SIZE = 96  # pixels
+_SCENES = {"train": 1200, "val": 60, "test": 150}
+_DIGIT_SIZES = (26, 48)  # pixels
+_MOST_DIGITS = 3
+_STUFF = ["night", "grass"]
+
+
+def save_model(folder: Path) -> None:
+    """Save a Mask2Former with random weights, as ``save_pretrained`` writes it."""
+    import torch
+    from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessor
+
+    from demo.scenes import NAMES
+
+    torch.manual_seed(0)
+    names = [*NAMES, *_STUFF]
+    config = Mask2FormerConfig(
+        backbone_config={
+            "model_type": "resnet",
+            "embedding_size": 16,
+            "hidden_sizes": [16, 32, 64, 96],
+            "depths": [1, 1, 1, 1],
+            "layer_type": "basic",
+            "out_features": ["stage1", "stage2", "stage3", "stage4"],
+        },
+        feature_size=64,
+        mask_feature_size=64,
+        hidden_dim=64,
+        encoder_feedforward_dim=128,
+        encoder_layers=1,
+        decoder_layers=3,
+        num_attention_heads=4,
+        dim_feedforward=128,
+        num_queries=16,
+        train_num_points=512,
+        id2label=dict(enumerate(names)),
+        label2id={name: index for index, name in enumerate(names)},
+    )
+    Mask2FormerForUniversalSegmentation(config).save_pretrained(folder)
+    Mask2FormerImageProcessor(size={"height": _IMAGE_SIZE, "width": _IMAGE_SIZE}).save_pretrained(folder)
+
+
+def save_dataset(folder: Path) -> None:
+    """Write the scenes as PNGs and their segments in COCO panoptic format: digits are things, the rest is stuff."""
+    import numpy as np
+    from PIL import Image
+
+    from demo.scenes import NAMES, make_scenes
+
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "classes.txt").write_text("\n".join([*NAMES, *_STUFF]) + "\n", encoding="utf-8")
+    categories = [
+        {"id": label + 1, "name": name, "isthing": int(label < len(NAMES))}
+        for label, name in enumerate([*NAMES, *_STUFF])
+    ]
+    for split, count in _SCENES.items():
+        (folder / split).mkdir()
+        (folder / "panoptic" / split).mkdir(parents=True)
+        images, annotations = [], []
+        scenes = make_scenes(split, count, _IMAGE_SIZE, _DIGIT_SIZES, _MOST_DIGITS, grass=True)
+        for index, scene in enumerate(scenes):
+            name = f"{index:04d}.png"
+            Image.fromarray(scene.pixels).save(folder / split / name)
+            images.append({"id": index, "file_name": name, "height": _IMAGE_SIZE, "width": _IMAGE_SIZE})
+            # Segments 1 and 2 are the night and the grass, the digits come after them.
+            ids = np.where(scene.objects > 0, scene.objects + 2, 1)
+            ids[scene.horizon :][scene.objects[scene.horizon :] == 0] = 2
+            Image.fromarray(np.stack([ids, ids * 0, ids * 0], axis=2).astype(np.uint8)).save(
+                folder / "panoptic" / split / name
+            )
+            labels = [len(NAMES), len(NAMES) + 1, *scene.labels]
+            segments = [
+                {"id": number, "category_id": label + 1, "iscrowd": 0}
+                for number, label in enumerate(labels, start=1)
+                if (ids == number).any()
+            ]
+            annotations.append({"image_id": index, "file_name": name, "segments_info": segments})
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")

@@ -208,6 +208,8 @@ def test_which_of_its_tasks_a_model_is_for() -> None:
     assert task.choose(found, None, ["mine", "facebook/maskformer_instances"]) == "image-segmentation"
     assert task.choose(found, None, ["mine", "facebook/Mask2Former-Instance"]) == "instance-segmentation"
     assert task.choose(found, "image-segmentation", ["coco-instance"]) == "image-segmentation"
+    panoptic = {**found, "panoptic-segmentation": None}
+    assert task.choose(panoptic, None, ["facebook/mask2former-swin-base-coco-panoptic"]) == "panoptic-segmentation"
     with pytest.raises(ProbeError, match=r"does not fit the model, .* image-segmentation or instance-segmentation"):
         task.choose(found, "object-detection", [])
 

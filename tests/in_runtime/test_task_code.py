@@ -16,7 +16,7 @@ from tests.support.paths import HOOKS
 pytestmark = pytest.mark.runtime
 
 DETECTION, SEGMENTATION, DEPTH = "object-detection", "image-segmentation", "depth-estimation"
-INSTANCES = "instance-segmentation"
+INSTANCES, PANOPTIC = "instance-segmentation", "panoptic-segmentation"
 Rows = list[list[object]]
 
 
@@ -28,7 +28,7 @@ def ours(python: Path, module: str, *arguments: object) -> subprocess.CompletedP
 
 
 @pytest.mark.parametrize(
-    "task", [DETECTION, SEGMENTATION, INSTANCES], ids=["detection", "segmentation", "instances"]
+    "task", [DETECTION, SEGMENTATION, INSTANCES, PANOPTIC], ids=["detection", "segmentation", "instances", "panoptic"]
 )
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_synthetic_dataset_is_whole_and_the_same_every_time(
@@ -51,6 +51,13 @@ def test_the_synthetic_dataset_is_whole_and_the_same_every_time(
         assert {image["file_name"] for image in content["images"]} == images
         names = {category["id"]: category["name"] for category in content["categories"]}
         assert set(names.values()) == set(classes) and min(names) > 1
+        if task == PANOPTIC:
+            assert {category["isthing"] for category in content["categories"]} == {0, 1}
+            assert {entry["file_name"] for entry in content["annotations"]} == images
+            segments = [segment for entry in content["annotations"] for segment in entry["segments_info"]]
+            assert {names[segment["category_id"]] for segment in segments} == set(classes)
+            assert {path.name for path in (tmp_path / "first" / "panoptic" / split).rglob("*.png")} == images
+            continue
         assert {names[box["category_id"]] for box in content["annotations"]} == set(classes)
         for box in content["annotations"]:
             left, top, width, height = box["bbox"]
@@ -297,6 +304,67 @@ def test_instances_are_compared_as_matched_sets(
     deployed = write_instances(runtime_python, tmp_path / "deployed", **changes)
     out = tmp_path / "out.json"
     folders = [INSTANCES, native, deployed]
+    done = ours(runtime_python, "check.crosscheck", *folders, "--precision", precision, "--json", out)
+    assert (done.returncode, done.stderr) == (1 if said else 0, "")
+    assert said in "; ".join(json.loads(out.read_text())["problems"])
+
+
+def write_segments(python: Path, folder: Path, **changes: object) -> Path:
+    """Write the segments of one image, as inference does, and return the folder.
+
+    Args:
+        python: Interpreter of the runtime.
+        folder: Is made.
+        **changes: ``moved`` columns, ``label`` and ``score`` of the first of three, ``image``, whether ``backwards``,
+            ``area`` that the table tells of the first.
+    """
+    code = """
+import csv, json, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+
+folder, changes = Path(sys.argv[1]), json.loads(sys.argv[2])
+(folder / "panoptic").mkdir(parents=True)
+ids = np.zeros((100, 400), dtype=np.uint8)
+order = [3, 2, 1] if changes.get("backwards") else [1, 2, 3]
+for segment_id, left in zip(order, (changes.get("moved", 0), 100, 200)):
+    ids[:, left : left + 100] = segment_id
+Image.fromarray(np.stack([ids, ids * 0, ids * 0], axis=2)).save(folder / "panoptic" / "a.png")
+labels = [changes.get("label", "class_0"), "class_1", "class_0"]
+scores = [changes.get("score", 0.9), 0.8, 0.7]
+found = sorted(zip(order, labels, scores))
+areas = np.bincount(ids.ravel(), minlength=4).tolist()
+areas[1] = changes.get("area", areas[1])
+rows = [[0, "", 0], *found]
+rows = [[changes.get("image", "a.png"), "panoptic/a.png", *row, area] for row, area in zip(rows, areas)]
+header = ["img_name", "segment_map", "segment_id", "pred_label", "pred_score", "area"]
+with (folder / "result.csv").open("w", newline="") as file:
+    csv.writer(file).writerows([header, *rows])
+"""
+    subprocess.run([python, "-c", code, folder, json.dumps(changes)], check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "precision", "said"),
+    [
+        ({"backwards": True, "score": 0.85}, "FP32", ""),
+        ({"moved": 3}, "FP32", ""),  # 3 of 400 columns
+        ({"moved": 8}, "FP32", "of the pixels in the same segments"),
+        ({"moved": 8}, "FP16", ""),
+        ({"label": "another"}, "FP16", "of the pixels in the same segments"),
+        ({"image": "b.png"}, "FP32", "do not hold the same images"),
+        ({"area": 7}, "FP32", "does not hold the pixels that result.csv counts"),
+    ],
+)
+def test_segments_are_compared_pixel_by_pixel(
+    runtime_python: Path, tmp_path: Path, changes: dict, precision: str, said: str
+) -> None:
+    native = write_segments(runtime_python, tmp_path / "native")
+    deployed = write_segments(runtime_python, tmp_path / "deployed", **changes)
+    out = tmp_path / "out.json"
+    folders = [PANOPTIC, native, deployed]
     done = ours(runtime_python, "check.crosscheck", *folders, "--precision", precision, "--json", out)
     assert (done.returncode, done.stderr) == (1 if said else 0, "")
     assert said in "; ".join(json.loads(out.read_text())["problems"])

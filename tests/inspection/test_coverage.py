@@ -36,6 +36,7 @@ FEW = {
     "segmenters": ("segformer",),
     "depth_estimators": ("glpn", "dpt", "depth_pro"),
     "instance_segmenters": ("mask2former", "rf_detr", "oneformer"),
+    "panoptic_segmenters": ("mask2former", "oneformer"),
 }
 HANDFUL = (
     "beit", "convnext", "deit_with_teacher", "dinov2", "efficientnet", "hiera", "mobilevit", "perceiver_conv", "pvt",
@@ -103,6 +104,18 @@ def proven_instances(
     """Return the same for instance segmenters."""
     folder = tmp_path_factory.mktemp("instances")
     return prove("instance_segmenters", request.param, runtime_python, real_clone, folder)
+
+
+@pytest.fixture(scope="module", params=EXTENT)
+def proven_panoptic(
+    request: pytest.FixtureRequest,
+    runtime_python: Path,
+    real_clone: Path | None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    """Return the same for panoptic segmenters."""
+    folder = tmp_path_factory.mktemp("panoptic")
+    return prove("panoptic_segmenters", request.param, runtime_python, real_clone, folder)
 
 
 def prove(table: str, extent: str, runtime_python: Path, real_clone: Path | None, folder: Path) -> dict[str, Any]:
@@ -233,6 +246,17 @@ def test_instance_segmenters_are_proven_but_those_that_are_told_in_words(proven_
     assert backbones["rf_detr"] == "model.model.backbone"
 
 
+def test_panoptic_segmenters_are_proven_but_those_that_are_told_in_words(proven_panoptic: dict[str, Any]) -> None:
+    results = proven_panoptic["results"]
+    refused = {row["model_type"]: row["refused"] for row in results.values() if "refused" in row}
+    assert set(refused) == {"oneformer", "videomt"} & proven_panoptic["types"]
+    assert "told in words what to segment" in refused["oneformer"]
+    assert passing(proven_panoptic) == proven_panoptic["types"] - set(refused)
+    passed = {name: row["measured"]["hf"] for name, row in results.items() if row.get("measured")}
+    assert all(found["no_object"] for found in passed.values())
+    assert {name for name, found in passed.items() if found["boxes"]} == {"detr"} & set(passed)
+
+
 def test_strategies_are_the_expected_ones(proven: dict[str, Any], real_clone: Path | None) -> None:
     found = strategies(proven)
     reuse = REAL_REUSE if real_clone else {"vit", "resnet"}  # the stand-in carries these two
@@ -257,6 +281,7 @@ WHOLE_WAY = {
     "classifiers": HANDFUL, "detectors": ("rt_detr", "detr", "pp_doclayout_v3"),
     "segmenters": ("segformer", "upernet_swin", "beit"), "depth_estimators": ("glpn", "dpt"),
     "instance_segmenters": ("mask2former", "rf_detr", "maskformer"),
+    "panoptic_segmenters": ("mask2former", "maskformer", "eomt", "detr"),
 }  # fmt: skip
 
 
@@ -284,6 +309,7 @@ def in_the_versions_of_the_tao_image() -> list[Any]:
     others = [
         ("depth_estimators", "dpt"),
         ("instance_segmenters", "mask2former"),
+        ("panoptic_segmenters", "mask2former"),
         *(("classifiers", name) for name in ("beit", "textnet", "pvt", "efficientformer", "van")),
         ("detectors", "d_fine"),
         ("segmenters", "beit"),

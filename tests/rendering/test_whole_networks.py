@@ -30,6 +30,7 @@ from tests.support.renderings import (
     SEGMENTER,
     detector_context,
     estimator_context,
+    panoptic_context,
     render,
     segmenter_context,
 )
@@ -61,6 +62,11 @@ VARIANTS: dict[str, Callable[[], dict[str, Any]]] = {
         interpolates=True, onnx={"ok": True, "exporter": "dynamo", "opset": 18, "dynamic_size": False}
     ),
     "segmenter without a loss": lambda: segmenter_context(own_loss=False, ignore=None),
+    "panoptic segmenter": panoptic_context,
+    "panoptic segmenter with boxes": lambda: panoptic_context(boxes=True, rated=False, empty_batches=False),
+    "panoptic segmenter with long names": lambda: panoptic_context(
+        model_name=LONG, model_class="Mask2FormerForUniversalSegmentation"
+    ),
     "depth estimator": estimator_context,
     "estimator of disparities": lambda: estimator_context(kind="relative", max_depth=None, interpolates=True),
     "depth estimator with disparities inside": lambda: estimator_context(disparity=True, max_depth=None),

@@ -119,7 +119,7 @@ def compare(native: Path, deployed: Path, precision: str = "FP32") -> dict[str, 
         total += ids.size
         equal += int(common[0, 0])
         overlaps = common / np.maximum(common.sum(1)[:, None] + common.sum(0)[None] - common, 1)
-        for a, b in zip(*np.nonzero(overlaps[1:, 1:] > 0.5), strict=True):  # noqa: PLR2004 - one counterpart at most
+        for a, b in zip(*np.nonzero(overlaps[1:, 1:] > 0.5), strict=True):
             if one.labels[a + 1] == other.labels[b + 1]:
                 equal += int(common[a + 1, b + 1])
                 difference = max(difference, abs(one.scores[a + 1] - other.scores[b + 1]))

@@ -1,8 +1,8 @@
-"""The outputs of a panoptic segmenter: masks, scores and classes of all queries, as in TAO's Mask2Former; see `task_code`.
+"""The outputs of a panoptic segmenter: masks, scores and classes of all queries; see `task_code`.
 
-Segments that do not overlap are made of them afterwards. Queries are learned, and keep their places after an export or in
-half precision, so outputs are compared one by one. Where a mask is attended to in the next layer, a pixel at its edge can
-change what follows: a hundredth of the queries may differ.
+They are those of TAO's Mask2Former in panoptic mode; segments that do not overlap are made of them afterwards. Queries
+are learned, and keep their places after an export or in half precision, so outputs are compared one by one. Where a
+mask is attended to in the next layer, a pixel at its edge can change what follows: a hundredth of them may differ.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ losses = _instances.losses
 
 
 def run(model: Any, images: Any, **kwargs: Any) -> tuple[Any, ...]:
-    """Return masks (N, Q, H, W) of probabilities, with the score in them and without, scores and class indices (N, Q)."""
+    """Return masks (N, Q, H, W), with the score in them and without, scores (N, Q) and class indices (N, Q)."""
     logits, masks = _instances.raw(model(pixel_values=images, return_dict=True, **kwargs))
     no_object, _ = _instances.kind(model, logits)
     scores, classes = (logits.softmax(-1)[..., :-1] if no_object else logits.sigmoid()).max(-1)

@@ -19,6 +19,7 @@ _UNLABELLED = 2  # rows
 _FIRST_ID = 300  # so that ids need more than one colour
 _STEP = 70
 _DIM = 0.5  # brightness of stuff, as a part of that of things
+_NOISE = 20  # largest change of a pixel's brightness
 
 
 def write_dataset(folder: Path, classes: int, height: int, width: int, channels: int = 3) -> list[str]:
@@ -47,16 +48,22 @@ def write_dataset(folder: Path, classes: int, height: int, width: int, channels:
         (folder / "panoptic" / split).mkdir(parents=True, exist_ok=True)
         images, annotations = [], []
         for index in range(count):
-            labels = [stuff[index % len(stuff)], stuff[(index + 1) % len(stuff)]]
-            labels += [things[(index + number) % len(things)] for number in range(rng.integers(1, detection.MOST_OBJECTS + 1))]
-            colours = [detection.colour(label, classes, channels) for label in labels]
-            image, ids, kept = _picture(labels, colours, size, channels, rng)
+            bands = [stuff[(index + number) % len(stuff)] for number in range(2)]
+            shapes = rng.integers(1, detection.MOST_OBJECTS + 1)
+            objects = [things[(index + number) % len(things)] for number in range(shapes)]
+            colours = {label: detection.colour(label, classes, channels) for label in (*bands, *objects)}
+            image, places = _picture(bands, objects, colours, size, rng)
             name = f"{index:03d}.png"
             image.save(folder / split / name)
-            Image.fromarray(ids).save(folder / "panoptic" / split / name)
+            ids = _FIRST_ID + _STEP * np.arange(2 + shapes)
+            codes = np.array([0, *ids])[places]
+            channels_of_ids = [codes % 256, codes // 256, 0 * codes]
+            Image.fromarray(np.stack(channels_of_ids, axis=2).astype(np.uint8)).save(folder / "panoptic" / split / name)
             images.append({"id": index + 1, "file_name": name, "height": size[0], "width": size[1]})
             segments = [
-                {"id": segment_id, "category_id": categories[label]["id"], "iscrowd": 0} for segment_id, label in kept
+                {"id": int(ids[number]), "category_id": categories[label]["id"], "iscrowd": 0}
+                for number, label in enumerate([*bands, *objects])
+                if (places == number + 1).any()
             ]
             annotations.append({"image_id": index + 1, "file_name": name, "segments_info": segments})
         content = {"images": images, "annotations": annotations, "categories": categories}
@@ -65,32 +72,34 @@ def write_dataset(folder: Path, classes: int, height: int, width: int, channels:
 
 
 def _picture(
-    labels: list[int], colours: list[tuple[int, ...]], size: tuple[int, int], channels: int, rng: np.random.Generator
-) -> tuple[Image.Image, np.ndarray, list[tuple[int, int]]]:
-    """Return a picture, its segment map (H, W, 3), and the id and label of each segment that can be seen."""
+    bands: list[int],
+    objects: list[int],
+    colours: dict[int, tuple[int, ...]],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> tuple[Image.Image, np.ndarray]:
+    """Return a picture of two bands and of shapes on them, and the number of what each pixel shows (H, W).
+
+    Numbers count from 1, the bands first; two bands of one label have one number. 0 is what has no label.
+    """
     height, width = size
-    mode = "L" if channels == 1 else "RGB"
-    image, places = Image.new(mode, (width, height)), Image.new("L", (width, height))
-    draws = ImageDraw.Draw(image), ImageDraw.Draw(places)
+    grey = len(next(iter(colours.values()))) == 1
+    image, places = Image.new("L" if grey else "RGB", (width, height)), Image.new("L", (width, height))
+
+    def draw(shape: str, corners: tuple[int, ...], colour: tuple[int, ...], number: int) -> None:
+        for target, fill in ((image, colour[0] if grey else colour), (places, number)):
+            getattr(ImageDraw.Draw(target), shape)(corners, fill=fill)
+
     middle = int(rng.integers(height // 3, 2 * height // 3))
-    bands = [(0, _UNLABELLED, width - 1, middle - 1), (0, middle, width - 1, height - 1)]
-    numbers = {}  # of segments, by label: stuff is one, wherever it lies
-    for number, (label, colour) in enumerate(zip(labels, colours, strict=True), start=1):
-        if number <= len(bands):
-            shape, corners, number = "rectangle", bands[number - 1], numbers.setdefault(label, number)
-            colour = tuple(round(_DIM * value) for value in colour)
-        else:
-            sides = [int(side * rng.uniform(0.25, 0.5)) for side in (width, height)]
-            left = int(rng.integers(width - sides[0]))
-            top = int(rng.integers(_UNLABELLED, height - sides[1]))
-            shape, corners = ("rectangle", "ellipse")[label // 2 % 2], (left, top, left + sides[0] - 1, top + sides[1] - 1)
-        for draw, fill in zip(draws, (colour[0] if channels == 1 else colour, number), strict=True):
-            getattr(draw, shape)(corners, fill=fill)
-    pixels = np.asarray(image).astype(np.int16) + rng.integers(-20, 21, np.asarray(image).shape)
-    places = np.asarray(places)
-    seen = [number for number in range(1, len(labels) + 1) if (places == number).any()]
-    ids = {number: _FIRST_ID + _STEP * number for number in seen}
-    codes = np.array([ids.get(number, 0) for number in range(len(labels) + 1)])[places]
-    colours_of_ids = np.stack([codes % 256, codes // 256, np.zeros_like(codes)], axis=2).astype(np.uint8)
-    kept = [(ids[number], labels[number - 1]) for number in seen]
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), colours_of_ids, kept
+    for number, (top, bottom) in enumerate(((_UNLABELLED, middle), (middle, height)), start=1):
+        label = bands[number - 1]
+        dim = tuple(round(_DIM * value) for value in colours[label])
+        draw("rectangle", (0, top, width - 1, bottom - 1), dim, bands.index(label) + 1)
+    for number, label in enumerate(objects, start=len(bands) + 1):
+        across, down = (int(side * rng.uniform(0.25, 0.5)) for side in (width, height))
+        left, top = int(rng.integers(width - across)), int(rng.integers(_UNLABELLED, height - down))
+        shape = ("rectangle", "ellipse")[label // 2 % 2]
+        draw(shape, (left, top, left + across - 1, top + down - 1), colours[label], number)
+    pixels = np.asarray(image).astype(np.int16)
+    pixels += rng.integers(-_NOISE, _NOISE + 1, pixels.shape, dtype=np.int16)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), np.asarray(places)
