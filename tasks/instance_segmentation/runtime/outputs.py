@@ -21,7 +21,6 @@ _MAY_DIFFER = 0.01  # of the predictions: the last ones can be others
 _FAR = 1e9  # how far apart predictions are of other classes, or that are not finite
 _SAME_SCORE, _SAME_MASK = 0.02, 0.9  # largest difference, least overlap of predictions that count as the same
 _SMALL = 1e-6
-_TOLD = ("OneFormer",)  # what must be told in words what to segment
 _VIDEO = ("Videomt",)
 # What the schema calls a setting, and how configurations spell it.
 _SETTINGS = {
@@ -44,8 +43,6 @@ _SETTINGS = {
 
 def refuse(cls: Any, config: dict[str, Any]) -> str | None:
     """Say why a class segments no instances here."""
-    if cls.__name__.startswith(_TOLD):
-        return f"{cls.__name__} is told in words what to segment, which this version does not export"
     if cls.__name__.startswith(_VIDEO):
         return f"{cls.__name__} works on videos, not on images"
     return None
@@ -53,7 +50,7 @@ def refuse(cls: Any, config: dict[str, Any]) -> str | None:
 
 def run(model: Any, images: Any, **kwargs: Any) -> tuple[Any, ...]:
     """Return masks (N, K, H, W) of 0 and 1, scores (N, K) and class indices (N, K) of the best predictions."""
-    logits, masks = raw(model(pixel_values=images, return_dict=True, **kwargs))
+    logits, masks = raw(model, images, **kwargs)
     no_object, rated = kind(model, logits)
     scores = logits.softmax(-1)[..., :-1] if no_object else logits.sigmoid()
     queries, classes = scores.shape[1:]
@@ -110,11 +107,12 @@ def measure(model: Any, images: Any) -> dict[str, Any]:
     Returns:
         ``queries``: how many predictions there are for an image; ``no_object``: whether the last logit stands for
         none, so that scores are a softmax and not sigmoids; ``rated``: whether a score also says how sure the mask is;
-        ``boxes``: whether there are boxes too, which the loss wants; ``own_loss``: always true; ``empty_batches``:
+        ``boxes``: whether there are boxes too, which the loss wants; ``told``: whether the model is told its task as
+        ``task_tokens`` of its configuration; ``own_loss``: always true; ``empty_batches``:
         whether the loss takes batches without objects; ``settings``: {name in the schema: {"attribute", "value"}}.
     """
     with torch.no_grad():
-        logits, _ = raw(model(pixel_values=images, return_dict=True))
+        logits, _ = raw(model, images)
     no_object, rated = kind(model, logits)
     config = model.config
     settings = {}
@@ -127,6 +125,7 @@ def measure(model: Any, images: Any) -> dict[str, Any]:
         "no_object": no_object,
         "rated": rated,
         "boxes": not rated,
+        "told": _is_told(model),
         "own_loss": True,
         "settings": settings,
     }
@@ -145,8 +144,20 @@ def losses(model: Any, images: Any, measured: dict[str, Any]) -> Iterator[Any]:
             yield _loss(model, images, [_targets(images)[1]] * 2, measured)
 
 
-def raw(outputs: Any) -> tuple[Any, Any]:
+def _call(model: Any, images: Any, **kwargs: Any) -> Any:
+    """Return a model's own outputs; one that is told its task in words hears them with every image."""
+    if _is_told(model):
+        kwargs["task_inputs"] = torch.tensor([model.config.task_tokens]).expand(images.shape[0], -1)
+    return model(pixel_values=images, return_dict=True, **kwargs)
+
+
+def _is_told(model: Any) -> bool:
+    return hasattr(model.config, "task_tokens")
+
+
+def raw(model: Any, images: Any, **kwargs: Any) -> tuple[Any, Any]:
     """Return the logits of classes (N, Q, C) and of masks (N, Q, h, w), whatever an architecture calls them."""
+    outputs = _call(model, images, **kwargs)
     if "masks_queries_logits" in outputs:
         return outputs.class_queries_logits, outputs.masks_queries_logits
     return outputs.logits, outputs.pred_masks
@@ -174,9 +185,9 @@ def _targets(images: Any) -> list[dict[str, Any]]:
 
 def _loss(model: Any, images: Any, targets: list[dict[str, Any]], measured: dict[str, Any]) -> Any:
     if measured["boxes"]:
-        return model(pixel_values=images, labels=targets, return_dict=True).loss
+        return _call(model, images, labels=targets).loss
     masks, classes = ([target[name] for target in targets] for name in ("masks", "class_labels"))
-    return model(pixel_values=images, mask_labels=masks, class_labels=classes, return_dict=True).loss
+    return _call(model, images, mask_labels=masks, class_labels=classes).loss
 
 
 def _takes_empty_batches(model: Any, images: Any, measured: dict[str, Any]) -> bool:

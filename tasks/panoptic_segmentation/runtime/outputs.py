@@ -28,7 +28,7 @@ losses = _instances.losses
 
 def run(model: Any, images: Any, **kwargs: Any) -> tuple[Any, ...]:
     """Return masks (N, Q, H, W), with the score in them and without, scores (N, Q) and class indices (N, Q)."""
-    logits, masks = _instances.raw(model(pixel_values=images, return_dict=True, **kwargs))
+    logits, masks = _instances.raw(model, images, **kwargs)
     no_object, _ = _instances.kind(model, logits)
     scores, classes = (logits.softmax(-1)[..., :-1] if no_object else logits.sigmoid()).max(-1)
     masks = torch.nn.functional.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False).sigmoid()

@@ -2,12 +2,14 @@
 
     python -m tests.support.models.instance_segmenters OUT [NAMES...]
 
-Runs inside the runtime. `TINY` is the table, as in ``detectors``. OneFormer, which is told its task in words, and
-VidEoMT, which works on videos, are in the table although they are refused: somebody will name one.
+Runs inside the runtime. `TINY` is the table, as in ``detectors``. VidEoMT, which works on videos, is in the table
+although it is refused: somebody will name one.
 """
 
 from __future__ import annotations
 
+import json
+import string
 import sys
 from pathlib import Path
 
@@ -99,6 +101,19 @@ def missing() -> list[str]:
 def make(name: str, folder: Path) -> None:
     """Write one model and its image processor into `folder`."""
     write(TINY[name], mapped(), folder)
+    if name == "oneformer":
+        save_tokenizer(folder)
+
+
+def save_tokenizer(folder: Path) -> None:
+    """Write a CLIP tokenizer that knows letters alone."""
+    letters = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase)]
+    words = [*letters, "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    kind = {"tokenizer_class": "CLIPTokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(kind), encoding="utf-8")
 
 
 def main(argv: list[str]) -> int:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.support.models import instance_segmenters
-from tests.support.models.detectors import tell, unknown, write
+from tests.support.models.detectors import tell, unknown
 
 TINY = {name: row for name, row in instance_segmenters.TINY.items() if name != "rf_detr"}
 
@@ -30,7 +30,7 @@ def missing() -> list[str]:
 
 def make(name: str, folder: Path) -> None:
     """Write one model and its image processor into `folder`."""
-    write(TINY[name], mapped(), folder)
+    instance_segmenters.make(name, folder)
 
 
 def main(argv: list[str]) -> int:

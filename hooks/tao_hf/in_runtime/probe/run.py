@@ -31,7 +31,7 @@ from tao_hf.base.paths import TEMPLATE  # noqa: E402
 from tao_hf.in_runtime import task_code  # noqa: E402
 from tao_hf.in_runtime.probe import config as facts  # noqa: E402
 from tao_hf.in_runtime.probe import model as anatomy  # noqa: E402
-from tao_hf.in_runtime.probe import onnx_check, preprocess, task, timm_models  # noqa: E402
+from tao_hf.in_runtime.probe import onnx_check, preprocess, task, task_words, timm_models  # noqa: E402
 from tao_hf.in_runtime.probe.checkpoint import byte_count, element_count  # noqa: E402
 from tao_hf.in_runtime.probe.common import ProbeError, clean  # noqa: E402
 from tao_hf.in_runtime.probe.source import Source, from_directory, from_hub  # noqa: E402
@@ -89,6 +89,9 @@ def inspect(
     outputs = task_code.load(task_type, "outputs")
     wraps_timm = config.get("model_type") == timm_models.MODEL_TYPE
     built = timm_models.build(config) if wraps_timm else facts.build(source.folder)
+    told = task_words.told(built, source.folder, task_type)
+    config |= told
+    vars(built).update(told)
     classes, names, label_problem, notes = 0, [], None, []
     if about is None or about["classes"]:
         classes = int(getattr(built, "num_labels", 0) or 0)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tao_hf.in_runtime.probe import checkpoint
 from tao_hf.in_runtime.probe.common import ProbeError, clean, first_line, parse_json
+from tao_hf.in_runtime.probe.task_words import TOKENIZER, TOLD
 
 CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 
@@ -18,7 +19,7 @@ class Source:
     """A model as far as it can be known without its weights.
 
     Attributes:
-        folder: a directory that holds config.json (and the preprocessor config, if any) and nothing secret.
+        folder: a directory that holds config.json, the preprocessor config and a tokenizer, if any, and nothing secret.
         config: config.json.
         preprocessor: the image processor's dict, None when the model has none.
         format: "safetensors", "pytorch" or "none".
@@ -80,13 +81,16 @@ def from_hub(model: str, revision: str | None, folder: Path, accept: Any) -> Sou
         files = {item.rfilename for item in info.siblings or []}
         if CONFIG not in files:
             raise ProbeError("bad_config", f"{model} has no config.json, so transformers cannot build it.")
-        for name in (CONFIG, PREPROCESSOR, PROCESSOR):
+        api.hf_hub_download(model, CONFIG, revision=info.sha, local_dir=folder)
+        config = parse_json((folder / CONFIG).read_bytes(), CONFIG)
+        told = TOKENIZER if config.get("model_type") in TOLD else ()
+        for name in (PREPROCESSOR, PROCESSOR, *told):
             if name in files:
                 api.hf_hub_download(model, name, revision=info.sha, local_dir=folder)
         kind, tensors = _hub_checkpoint(api, model, info.sha, files)
     return Source(
         folder,
-        parse_json((folder / CONFIG).read_bytes(), CONFIG),
+        config,
         _preprocessor(folder),
         kind,
         tensors,
