@@ -129,7 +129,11 @@ def measure(model: Any, images: Any) -> dict[str, Any]:
         "own_loss": True,
         "settings": settings,
     }
-    measured["empty_batches"] = _takes_empty_batches(model, images, measured)
+    objects = _targets(images)
+    measured["empty_batches"] = _trains(model, images, [objects[1]] * 2, measured)
+    auxiliary = settings.get("auxiliary_loss")
+    if auxiliary and not _trains(model, images, objects, measured, **{auxiliary["attribute"]: True}):
+        del settings["auxiliary_loss"]
     return measured
 
 
@@ -190,10 +194,16 @@ def _loss(model: Any, images: Any, targets: list[dict[str, Any]], measured: dict
     return _call(model, images, mask_labels=masks, class_labels=classes).loss
 
 
-def _takes_empty_batches(model: Any, images: Any, measured: dict[str, Any]) -> bool:
+def _trains(
+    model: Any, images: Any, targets: list[dict[str, Any]], measured: dict[str, Any], **settings: Any
+) -> bool:
+    """Tell whether the model, with these settings, computes a loss for these targets."""
+    kept = {name: getattr(model.config, name) for name in settings}
+    vars(model.config).update(settings)
     try:
-        return bool(torch.isfinite(_loss(model.train(), images, [_targets(images)[1]] * 2, measured)))
+        return bool(torch.isfinite(_loss(model.train(), images, targets, measured)))
     except Exception:
         return False
     finally:
+        vars(model.config).update(kept)
         model.eval()
