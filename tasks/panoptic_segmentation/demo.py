@@ -11,9 +11,9 @@ from pathlib import Path
 MODEL = "digits_mask2former"
 DATA = "digits-panoptic"
 TRAINING = (
-    "train.num_epochs=8",
-    "train.checkpoint_interval=8",
-    "train.validation_interval=4",
+    "train.num_epochs=6",
+    "train.checkpoint_interval=6",
+    "train.validation_interval=3",
     "train.optim.lr=0.002",
     "train.optim.lr_backbone=0.002",
     "train.optim.warmup_epochs=1",
