@@ -24,10 +24,10 @@ def test_a_model_for_several_tasks(tiny_mask2former: Path, tmp_path: Path) -> No
     command = ["-m", "copier", "copy", "--trust", "--vcs-ref", "HEAD", *options, str(ROOT), str(workdir)]
     terminal = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=120, dimensions=(50, 110))
     terminal.expect_exact("Which task?")
-    assert "instance-segmentation; it can be for panoptic-segmentation too" in terminal.before
+    assert "instance-segmentation; it can be for panoptic-segmentation" in terminal.before
     terminal.send(DOWN + ENTER)
     terminal.expect_exact("Which TAO release")
-    assert "panoptic-segmentation; it can be for instance-segmentation too" in terminal.before
+    assert "panoptic-segmentation; it can be for instance-segmentation" in terminal.before
     terminal.send(ENTER)
     for prompt in ("Which branch of", "What should the model be called", "Input image size", "How many classes",
                    "How should the backbone", "Which local branch"):
