@@ -8,9 +8,9 @@ from pathlib import Path
 MODEL = "digits_rtdetr"
 DATA = "digits-coco"
 TRAINING = (
-    "train.num_epochs=36",
-    "train.checkpoint_interval=36",
-    "train.validation_interval=6",
+    "train.num_epochs=26",
+    "train.checkpoint_interval=26",
+    "train.validation_interval=13",
     "train.optim.lr=0.001",
     "train.optim.lr_backbone=0.001",
     "train.optim.warmup_epochs=2",
