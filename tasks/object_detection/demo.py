@@ -18,6 +18,7 @@ TRAINING = (
     # From random weights, classes are learnt late: with the usual 1.0 it is up to the seed whether before the end.
     "model.loss.vfl_loss_coef=3.0",
     "dataset.batch_size=16",
+    "dataset.workers=1",
     "dataset.augmentation.random_flip.enable=false",
     "dataset.augmentation.random_color.enable=false",
 )
