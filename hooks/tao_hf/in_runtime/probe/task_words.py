@@ -15,7 +15,7 @@ def told(config: Any, folder: Path, task_type: str) -> dict[str, Any]:
     """Return the fields that a configuration needs for a model that is told something, else none.
 
     A generated model has one task, so that its words never change: they become ``task_tokens``, numbers as of the
-    model's tokenizer, and 0 up to ``task_seq_len``. Texts about each image, which OneFormer can learn from too, are
+    model's tokenizer, which the model wants filled up with 0 to ``task_seq_len``. Texts about each image, which OneFormer can learn from too, are
     nothing that TAO's datasets have: ``is_training`` is off, as it is in published checkpoints.
 
     Args:
@@ -40,4 +40,4 @@ def told(config: Any, folder: Path, task_type: str) -> dict[str, Any]:
             f"The model is told in words what to do ({words}), and its tokenizer cannot be read ({first_line(error)}); "
             "save the tokenizer beside the model.",
         ) from error
-    return {"task_tokens": [*tokens, *[0] * (config.task_seq_len - len(tokens))], "is_training": False}
+    return {"task_tokens": tokens, "is_training": False}
