@@ -15,8 +15,8 @@ def told(config: Any, folder: Path, task_type: str) -> dict[str, Any]:
     """Return the fields that a configuration needs for a model that is told something, else none.
 
     A generated model has one task, so that its words never change: they become ``task_tokens``, numbers as of the
-    model's tokenizer, which the model wants filled up with 0 to ``task_seq_len``. Texts about each image, which OneFormer can learn from too, are
-    nothing that TAO's datasets have: ``is_training`` is off, as it is in published checkpoints.
+    model's tokenizer, which the model wants filled up with 0 to ``task_seq_len``. OneFormer can learn from texts about
+    each image too, which TAO's datasets do not have: ``is_training`` is off, as it is in published checkpoints.
 
     Args:
         config: transformers' configuration of the model.
