@@ -292,7 +292,7 @@ def test_hub_model_without_its_weights(hub: StubHub, tiny: Path, use_runtime: No
 def test_tokenizer_comes_along_where_a_model_is_told_its_task(hub: StubHub, use_runtime: None, fresh: Path) -> None:
     """The tokenizer's files, and nothing else; one that cannot be read is said."""
     folder = fresh / "told"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     config = {"model_type": "oneformer", "architectures": ["OneFormerForUniversalSegmentation"]}
     (folder / "config.json").write_text(json.dumps(config))
     for name in ("vocab.json", "merges.txt", "notes.txt"):

@@ -180,6 +180,7 @@ INSTANCES: dict[str, Any] = {
     "no_object": True,
     "rated": True,
     "boxes": False,
+    "told": False,
     "empty_batches": True,
     "settings": {
         "num_queries": {"attribute": "num_queries", "value": 20},

@@ -32,6 +32,8 @@ def told(config: Any, folder: Path, task_type: str) -> dict[str, Any]:
 
     words = f"the task is {task_type.partition('-')[0]}"
     try:
+        if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+            raise FileNotFoundError("there is none")  # transformers makes one that knows no words
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         tokens = tokenizer(words, truncation=True, max_length=config.task_seq_len)["input_ids"]
     except Exception as error:
