@@ -62,6 +62,9 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
             "dice_loss_coef": {"attribute": "mask_dice_loss_coefficient", "value": 5.0},
         },
     ),
+    "instance segmenter that is told its task": lambda: instance_context(
+        told=True, onnx={"exporter": "torchscript", "opset": 17, "dynamic_size": False, "rewrites": ["where"]}
+    ),
     "segmenter": segmenter_context,
     "segmenter of one size": lambda: segmenter_context(
         interpolates=True, onnx={"exporter": "dynamo", "opset": 18, "dynamic_size": False}
