@@ -129,24 +129,53 @@ def test_a_split_of_batches_counts_no_images(said: Callable) -> None:
     assert not found["without"]["ok"] and "split" in found["without"]["error"].lower()
 
 
+def test_what_a_condition_clears_is_a_product(said: Callable) -> None:
+    """Rows of a mask that are all true are cleared, as OneFormer does: indices would be NonZero."""
+    found = said("""
+        class Model(torch.nn.Module):
+            def forward(self, x):
+                mask = x > 0
+                mask[torch.where(mask.sum(-1) > 2)] = False
+                return torch.where(mask, x, -x)
+
+        kept = torch.where, torch.Tensor.__setitem__
+        found = tried(Model())
+        assert kept == (torch.where, torch.Tensor.__setitem__)
+        onnx_check.rewrites.called = lambda run: ()
+        onnx_check._ATTEMPTS = onnx_check._ATTEMPTS[:1]
+        print(json.dumps({"with": found, "without": tried(Model())}))
+    """)
+    assert found["with"]["ok"] and found["with"]["rewrites"] == ["where"]
+    assert not found["without"]["ok"] and found["without"]["failing_op"] == "NonZero"
+
+
 def test_functions_that_overlap_stay_pytorchs(said: Callable) -> None:
     """Where the other words would say something else, PyTorch's own function does the work."""
     found = said("""
         from tao_hf.in_runtime.probe import rewrites
         x = torch.randn(2, 3, 8, 8)
+
+        def set_elements():
+            values = x.clone()
+            values[torch.where(x > 0)] = 1.0
+            values[:, 0] = values[x[:, 0, 0, 0] > 9] = False
+            return values
+
         cases = {
             "fold": lambda: functional.fold(functional.unfold(x, 3, padding=1), (8, 8), 3, padding=1),
             "pool": lambda: functional.avg_pool2d(x, 3, 2, 1),
             "wide": lambda: functional.avg_pool2d(x, (2, 8)),
             "uneven": lambda: torch.cat(x.split([1, 2], dim=1)[1:]),
             "channels": lambda: torch.cat(x.split(2, 1)[1:]),
+            "chosen": lambda: torch.where(x > 0, x, -x),
+            "set": set_elements,
         }
         plain = {name: case() for name, case in cases.items()}
         with rewrites.rewritten(rewrites.NAMES):
             same = {name: torch.equal(case(), plain[name]) for name, case in cases.items()}
         print(json.dumps(same))
     """)
-    assert found == {"fold": True, "pool": True, "wide": True, "uneven": True, "channels": True}
+    assert set(found) == {"fold", "pool", "wide", "uneven", "channels", "chosen", "set"} and all(found.values())
 
 
 def test_what_differs_more_is_called_approximate(said: Callable) -> None:

@@ -294,6 +294,7 @@ REFUSED = {
     "weights_list": ("bad_checkpoint", "not a JSON object"),
     "weights_shape": ("bad_checkpoint", "makes no sense"),
     "weights_dtype": ("bad_checkpoint", "makes no sense"),
+    "no_tokenizer": ("bad_config", "the task is instance"),
     "other_head": ("bad_labels", "names 4 classes"),
     "other_width": ("bad_checkpoint", "do not fit config.json"),
     "one_output": ("rejected_task", "a regression head"),

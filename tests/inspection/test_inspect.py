@@ -289,6 +289,21 @@ def test_hub_model_without_its_weights(hub: StubHub, tiny: Path, use_runtime: No
 
 
 @pytest.mark.runtime
+def test_tokenizer_comes_along_where_a_model_is_told_its_task(hub: StubHub, use_runtime: None, fresh: Path) -> None:
+    """The tokenizer's files, and nothing else; one that cannot be read is said."""
+    folder = fresh / "told"
+    folder.mkdir(parents=True)
+    config = {"model_type": "oneformer", "architectures": ["OneFormerForUniversalSegmentation"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("vocab.json", "merges.txt", "notes.txt"):
+        (folder / name).write_text("[")
+    hub.models["org/told"] = StubModel(folder, pipeline_tag="image-segmentation")
+    with pytest.raises(UserError, match="the task is instance.*tokenizer cannot be read"):
+        inspect_model("org/told", "local")
+    assert hub.downloaded() == {"config.json", "vocab.json", "merges.txt"}
+
+
+@pytest.mark.runtime
 def test_hub_refusals(
     hub: StubHub, tiny: Path, use_runtime: None, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,9 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
             "dice_loss_coef": {"attribute": "mask_dice_loss_coefficient", "value": 5.0},
         },
     ),
+    "instance segmenter that is told its task": lambda: instance_context(
+        told=True, onnx={"exporter": "torchscript", "opset": 17, "dynamic_size": False, "rewrites": ["where"]}
+    ),
     "panoptic segmenter": panoptic_context,
     "panoptic segmenter with boxes": lambda: panoptic_context(boxes=True, rated=False, empty_batches=False),
     "segmenter": segmenter_context,

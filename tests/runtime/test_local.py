@@ -86,15 +86,17 @@ def test_host_packages_and_settings_stay_out(runtime: Runtime, monkeypatch: pyte
     assert runtime.run(["python", "-c", code], context="inspect").tail == "None 1 yes"
 
 
-def test_threads_wait_without_spinning_unless_they_are_told_to(
+def test_half_of_the_processors_compute_unless_it_is_told_how_many(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine, threads of PyTorch that spin while they wait take each other's cores."""
-    code = "from os import environ as e; print(e['OMP_WAIT_POLICY'])"
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert runtime.run(["python", "-c", code], context="inspect").tail == "PASSIVE"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert runtime.run(["python", "-c", code], context="inspect").tail == "ACTIVE"
+    """Threads of PyTorch wait for each other after every operation: one without a core of its own holds up all."""
+    code = "from os import environ as e; print(e['OMP_NUM_THREADS'])"
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for processors, threads in ((1, "1"), (2, "1"), (16, "8")):
+        monkeypatch.setattr(os, "cpu_count", lambda count=processors: count)
+        assert runtime.run(["python", "-c", code], context="inspect").tail == threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert runtime.run(["python", "-c", code], context="inspect").tail == "3"
 
 
 def test_time_limit_kills_the_whole_group(runtime: Runtime, tmp_path: Path) -> None:

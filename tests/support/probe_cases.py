@@ -298,6 +298,7 @@ def variants(out: Path) -> None:
         ("arch_llm", "llama", "LlamaForCausalLM"),
         ("arch_audio", "wav2vec2", "Wav2Vec2ForCTC"),
         ("arch_vlm", "llava", "LlavaForConditionalGeneration"),
+        ("no_tokenizer", "oneformer", "OneFormerForUniversalSegmentation"),
     ):
         variant(out, name, {"model_type": model_type, "architectures": [architecture]})
 

@@ -165,7 +165,9 @@ class LocalRuntime(Runtime):
             TOKENIZERS_PARALLELISM="false",
             WANDB_MODE="disabled",
         )
-        variables.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin stall each other on a busy machine
+        # Half of what the system counts are cores, the others their second threads; one more thread than there are
+        # cores free, and all of them wait for it after every operation.
+        variables.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
         return variables
 
     def _stand_in_path(self, workdir: Path) -> Path | None:

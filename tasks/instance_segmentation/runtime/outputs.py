@@ -152,7 +152,9 @@ def losses(model: Any, images: Any, measured: dict[str, Any]) -> Iterator[Any]:
 def _call(model: Any, images: Any, **kwargs: Any) -> Any:
     """Return a model's own outputs; one that is told its task in words hears them with every image."""
     if _is_told(model):
-        kwargs["task_inputs"] = torch.tensor([model.config.task_tokens]).expand(images.shape[0], -1)
+        tokens = torch.tensor([model.config.task_tokens])
+        tokens = torch.nn.functional.pad(tokens, (0, model.config.task_seq_len - tokens.shape[1]))
+        kwargs["task_inputs"] = tokens.expand(images.shape[0], -1)
     return model(pixel_values=images, return_dict=True, **kwargs)
 
 

@@ -77,7 +77,13 @@ TINY = {
         "MaskFormerImageProcessor",
         square(SIDE),
     ),
-    "oneformer": Tiny("oneformer", {**QUERIES, "task_seq_len": 77}, "OneFormerImageProcessor", square(SIDE)),
+    # With another conv_dim than hidden_dim, transformers does not save the weights between them.
+    "oneformer": Tiny(
+        "oneformer",
+        {**QUERIES, "conv_dim": 32, "mask_dim": 32, "task_seq_len": 77},
+        "OneFormerImageProcessor",
+        square(SIDE),
+    ),
     "rf_detr": Tiny("rf_detr", DETECTORS["rf_detr"].config, "RfDetrImageProcessor", square(SIDE)),
     "videomt": Tiny("videomt", {**PATCHES, "mlp_ratio": 2}, "VideomtVideoProcessor", square(SIDE)),
 }

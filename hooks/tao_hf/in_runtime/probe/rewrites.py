@@ -8,7 +8,7 @@ from typing import Any
 
 from tao_hf.in_runtime.probe import generated
 
-NAMES = ("avg_pool2d", "fold", "split")  # functions of torch.nn.functional, and a method of tensors
+NAMES = ("avg_pool2d", "fold", "split", "where")  # of torch.nn.functional, of tensors, and of torch
 FILE = "tao-pytorch/nvidia_tao_pytorch/cv/{{model_name}}/utils/onnx_rewrites.py"
 
 
@@ -17,13 +17,17 @@ def called(run: Callable[[], Any]) -> tuple[str, ...]:
     import torch
     from torch.nn import functional
 
-    owners = {name: functional if hasattr(functional, name) else torch.Tensor for name in NAMES}
+    owners = dict.fromkeys(NAMES, functional) | {"split": torch.Tensor, "where": torch}
     originals = {name: getattr(owner, name) for name, owner in owners.items()}
     seen = set()
 
     def noting(name: str) -> Callable[..., Any]:
         def note(*args: Any, **kwargs: Any) -> Any:
-            if name != "split" or kwargs.get("dim", args[2] if len(args) > 2 else 0) == 0:  # others split no batches
+            counts = {
+                "split": kwargs.get("dim", args[2] if len(args) > 2 else 0) == 0,  # others split no batches
+                "where": len(args) + len(kwargs) == 1,  # others choose between two tensors
+            }
+            if counts.get(name, True):
                 seen.add(name)
             return originals[name](*args, **kwargs)
 

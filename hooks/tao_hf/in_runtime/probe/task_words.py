@@ -15,8 +15,8 @@ def told(config: Any, folder: Path, task_type: str) -> dict[str, Any]:
     """Return the fields that a configuration needs for a model that is told something, else none.
 
     A generated model has one task, so that its words never change: they become ``task_tokens``, numbers as of the
-    model's tokenizer, and 0 up to ``task_seq_len``. Texts about each image, which OneFormer can learn from too, are
-    nothing that TAO's datasets have: ``is_training`` is off, as it is in published checkpoints.
+    model's tokenizer, which the model wants filled up with 0 to ``task_seq_len``. OneFormer can learn from texts about
+    each image too, which TAO's datasets do not have: ``is_training`` is off, as it is in published checkpoints.
 
     Args:
         config: transformers' configuration of the model.
@@ -32,6 +32,8 @@ def told(config: Any, folder: Path, task_type: str) -> dict[str, Any]:
 
     words = f"the task is {task_type.partition('-')[0]}"
     try:
+        if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+            raise FileNotFoundError("there is none")  # transformers makes one that knows no words
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         tokens = tokenizer(words, truncation=True, max_length=config.task_seq_len)["input_ids"]
     except Exception as error:
@@ -40,4 +42,4 @@ def told(config: Any, folder: Path, task_type: str) -> dict[str, Any]:
             f"The model is told in words what to do ({words}), and its tokenizer cannot be read ({first_line(error)}); "
             "save the tokenizer beside the model.",
         ) from error
-    return {"task_tokens": [*tokens, *[0] * (config.task_seq_len - len(tokens))], "is_training": False}
+    return {"task_tokens": tokens, "is_training": False}
