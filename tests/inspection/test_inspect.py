@@ -298,7 +298,7 @@ def test_tokenizer_comes_along_where_a_model_is_told_its_task(hub: StubHub, use_
     for name in ("vocab.json", "merges.txt", "notes.txt"):
         (folder / name).write_text("[")
     hub.models["org/told"] = StubModel(folder, pipeline_tag="image-segmentation")
-    with pytest.raises(UserError, match="the task is instance.*tokenizer cannot be read"):
+    with pytest.raises(UserError, match=r"the task is instance.*tokenizer cannot be read"):
         inspect_model("org/told", "local")
     assert hub.downloaded() == {"config.json", "vocab.json", "merges.txt"}
 
