@@ -36,7 +36,7 @@ FEW = {
     "segmenters": ("segformer",),
     "depth_estimators": ("glpn", "dpt", "depth_pro"),
     "instance_segmenters": ("mask2former", "rf_detr", "oneformer"),
-    "panoptic_segmenters": ("mask2former", "oneformer"),
+    "panoptic_segmenters": ("mask2former", "videomt"),
 }
 HANDFUL = (
     "beit", "convnext", "deit_with_teacher", "dinov2", "efficientnet", "hiera", "mobilevit", "perceiver_conv", "pvt",
@@ -246,12 +246,11 @@ def test_instance_segmenters_are_proven_but_those_of_videos(proven_instances: di
     assert backbones["rf_detr"] == "model.model.backbone"
 
 
-def test_panoptic_segmenters_are_proven_but_those_for_other_tasks(proven_panoptic: dict[str, Any]) -> None:
+def test_panoptic_segmenters_are_proven_but_those_of_videos(proven_panoptic: dict[str, Any]) -> None:
     results = proven_panoptic["results"]
     refused = {row["model_type"]: row["refused"] for row in results.values() if "refused" in row}
-    assert set(refused) == {"oneformer", "videomt"} & proven_panoptic["types"]
-    assert refused["oneformer"].endswith("does not fit the model, which is made for instance-segmentation.")
-    assert passing(proven_panoptic) == proven_panoptic["types"] - set(refused)
+    assert set(refused) == {"videomt"} and "works on videos" in refused["videomt"]
+    assert passing(proven_panoptic) == proven_panoptic["types"] - {"videomt"}
     passed = {name: row["measured"]["hf"] for name, row in results.items() if row.get("measured")}
     assert all(found["no_object"] for found in passed.values())
     assert {name for name, found in passed.items() if found["boxes"]} == {"detr"} & set(passed)

@@ -18,19 +18,12 @@ _instances = task_code.load("instance-segmentation", "outputs")
 LABEL_GAPS = True
 DYNAMIC_SIZE = False
 TOLERANCE = 1e-4
-_TOLD = ("OneFormer",)
 _MAY_DIFFER = 0.01  # of the queries
 _FAR = 1e9  # how far apart queries are that are not finite
 _SAME_SCORE, _SAME_PIXELS = 0.02, 0.02  # largest difference of queries that count as the same
+refuse = _instances.refuse
 measure = _instances.measure
 losses = _instances.losses
-
-
-def refuse(cls: Any, config: dict[str, Any]) -> str | None:
-    """Say why a class makes no panoptic segments here."""
-    if cls.__name__.startswith(_TOLD):
-        return f"{cls.__name__} is told in words what to segment, which this version tries for instances alone"
-    return _instances.refuse(cls, config)
 
 
 def run(model: Any, images: Any, **kwargs: Any) -> tuple[Any, ...]:
