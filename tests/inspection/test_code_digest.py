@@ -117,7 +117,7 @@ def test_the_keys_use_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     keys = set()
     for code in ("one", "other", "one"):
         monkeypatch.setattr(code_digest, "digest", lambda *_, code=code: code)
-        keys.add((inspect._key(ref), proof._key({"findings": {}}, tmp_path)))
+        keys.add((inspect._key(ref, None), proof._key({"findings": {}}, tmp_path)))
     assert len(keys) == 2
 
 

@@ -34,7 +34,7 @@ def main(stage: str, model: str, out: Path) -> None:
 
         with tempfile.TemporaryDirectory() as folder:
             findings = Path(folder) / "findings"
-            assert run.main(["local", model, "", str(findings), str(Path(folder) / "report")]) == 0
+            assert run.main(["local", model, "", "", str(findings), str(Path(folder) / "report")]) == 0
             found["findings"] = json.loads(findings.read_text(encoding="utf-8"))
     else:
         from tao_hf.in_runtime.prove import run
