@@ -36,7 +36,7 @@ FEW = {
     "segmenters": ("segformer",),
     "depth_estimators": ("glpn", "dpt", "depth_pro"),
     "instance_segmenters": ("mask2former", "rf_detr", "oneformer"),
-    "panoptic_segmenters": ("mask2former", "oneformer"),
+    "panoptic_segmenters": ("mask2former", "videomt"),
 }
 HANDFUL = (
     "beit", "convnext", "deit_with_teacher", "dinov2", "efficientnet", "hiera", "mobilevit", "perceiver_conv", "pvt",
