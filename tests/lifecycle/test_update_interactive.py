@@ -43,7 +43,6 @@ def test_copy_and_update_at_the_prompt(template: Template, tiny_vit: Path, tmp_p
     for prompt, keys in (
         ("Which TAO release", ENTER),
         ("Which branch of the repositories", ENTER),
-        ("Which task?", ENTER),
         ("What should the model be called", CLEAR + MODEL + ENTER),
         ("Input image size", ENTER),
         ("How many classes", ENTER),
