@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 MODEL = "digits_rtdetr"
 DATA = "digits-coco"
@@ -90,30 +90,17 @@ def save_model(folder: Path) -> None:
 
 def save_dataset(folder: Path) -> None:
     """Write the scenes as PNGs and their boxes in COCO format."""
-    from PIL import Image
-
+    from demo import coco
     from demo.scenes import NAMES, make_scenes
 
-    (folder / "annotations").mkdir(parents=True)
-    (folder / "classes.txt").write_text("\n".join(NAMES) + "\n", encoding="utf-8")
+    def boxes(_path: Path, scene: Any) -> list[dict[str, Any]]:
+        return [
+            {"category_id": label + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            for label, box in zip(scene.labels, scene.boxes, strict=True)
+        ]
+
     categories = [{"id": label + 1, "name": name} for label, name in enumerate(NAMES)]
-    for split, count in _SCENES.items():
-        (folder / split).mkdir()
-        images, boxes = [], []
-        for index, scene in enumerate(make_scenes(split, count, _IMAGE_SIZE, _DIGIT_SIZES, _MOST_DIGITS)):
-            name = f"{index:04d}.png"
-            Image.fromarray(scene.pixels).save(folder / split / name)
-            images.append({"id": index, "file_name": name, "height": _IMAGE_SIZE, "width": _IMAGE_SIZE})
-            for label, box in zip(scene.labels, scene.boxes, strict=True):
-                boxes.append(
-                    {
-                        "id": len(boxes) + 1,
-                        "image_id": index,
-                        "category_id": label + 1,
-                        "bbox": box,
-                        "area": box[2] * box[3],
-                        "iscrowd": 0,
-                    }
-                )
-        content = {"images": images, "annotations": boxes, "categories": categories}
-        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
+    splits = {
+        split: make_scenes(split, count, _IMAGE_SIZE, _DIGIT_SIZES, _MOST_DIGITS) for split, count in _SCENES.items()
+    }
+    coco.save(folder, categories, splits, boxes)

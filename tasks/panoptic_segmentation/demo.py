@@ -5,8 +5,8 @@ All digits are of one class: a Mask2Former of random weights learns early where 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 MODEL = "digits_mask2former"
 DATA = "digits-panoptic"
@@ -80,31 +80,28 @@ def save_dataset(folder: Path) -> None:
     import numpy as np
     from PIL import Image
 
+    from demo import coco
     from demo.scenes import make_scenes
 
-    (folder / "annotations").mkdir(parents=True)
-    (folder / "classes.txt").write_text("\n".join(_CLASSES) + "\n", encoding="utf-8")
+    def segments(path: Path, scene: Any) -> list[dict[str, Any]]:
+        # Segments 1 and 2 are the night and the grass, the digits come after them.
+        background = np.where(np.arange(_IMAGE_SIZE)[:, None] < scene.horizon, 1, 2)
+        ids = np.where(scene.objects > 0, scene.objects + 2, background).astype(np.uint8)
+        segment_map = folder / "panoptic" / path.parent.name / path.name
+        segment_map.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.dstack([ids, 0 * ids, 0 * ids])).save(segment_map)
+        names = ["night", "grass", *("digit" for _ in scene.labels)]
+        infos = [
+            {"id": number, "category_id": _CLASSES.index(name) + 1, "iscrowd": 0}
+            for number, name in enumerate(names, start=1)
+        ]
+        return [{"file_name": path.name, "segments_info": infos}]
+
     categories = [
         {"id": label + 1, "name": name, "isthing": int(name == "digit")} for label, name in enumerate(_CLASSES)
     ]
-    for split, count in _SCENES.items():
-        (folder / split).mkdir()
-        (folder / "panoptic" / split).mkdir(parents=True)
-        images, annotations = [], []
-        scenes = make_scenes(split, count, _IMAGE_SIZE, _DIGIT_SIZES, _MOST_DIGITS, grass=True)
-        for index, scene in enumerate(scenes):
-            name = f"{index:04d}.png"
-            Image.fromarray(scene.pixels).save(folder / split / name)
-            images.append({"id": index, "file_name": name, "height": _IMAGE_SIZE, "width": _IMAGE_SIZE})
-            # Segments 1 and 2 are the night and the grass, the digits come after them.
-            background = np.where(np.arange(_IMAGE_SIZE)[:, None] < scene.horizon, 1, 2)
-            ids = np.where(scene.objects > 0, scene.objects + 2, background).astype(np.uint8)
-            Image.fromarray(np.dstack([ids, 0 * ids, 0 * ids])).save(folder / "panoptic" / split / name)
-            names = ["night", "grass", *("digit" for _ in scene.labels)]
-            segments = [
-                {"id": number, "category_id": _CLASSES.index(name) + 1, "iscrowd": 0}
-                for number, name in enumerate(names, start=1)
-            ]
-            annotations.append({"image_id": index, "file_name": name, "segments_info": segments})
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
+    splits = {
+        split: make_scenes(split, count, _IMAGE_SIZE, _DIGIT_SIZES, _MOST_DIGITS, grass=True)
+        for split, count in _SCENES.items()
+    }
+    coco.save(folder, categories, splits, segments)
