@@ -31,13 +31,6 @@ DOCUMENT = ROOT / "docs" / "coverage" / "published-sizes.md"
 LONGEST = 1200  # seconds for one architecture
 _MEASURED = "measured: "  # the line of a process that holds its result
 
-# What published configurations have and transformers' defaults have not, by task and architecture.
-_PUBLISHED = {
-    ("depth-estimation", "depth_pro"): {"image_size": 1536},
-    ("image-segmentation", "beit"): {"out_indices": [3, 5, 7, 11]},
-    ("image-segmentation", "data2vec-vision"): {"out_indices": [3, 5, 7, 11]},
-}
-
 HEAD = """# Exports at published sizes
 
 One configuration of each architecture, that of transformers by default: widths, patches and size of images are those of
@@ -68,7 +61,7 @@ def measure(task: str, architecture: str) -> dict[str, Any]:
     models = importlib.import_module(f"tests.support.models.{about['tiny_models']['module']}")
     classes = models.mapped()[architecture]
     cls = getattr(transformers, classes if isinstance(classes, str) else classes[0])
-    config = transformers.AutoConfig.for_model(architecture, **_PUBLISHED.get((task, architecture), {}))
+    config = transformers.AutoConfig.for_model(architecture, **getattr(models, "PUBLISHED", {}).get(architecture, {}))
     refusal = outputs.refuse(cls, config.to_dict())
     if refusal:
         return {"size": None, "onnx": onnx_check.not_checked(refusal)}

@@ -93,6 +93,9 @@ TINY = {
     ),
 }
 
+# What published configurations have and transformers' defaults have not, for `make coverage-sizes`.
+PUBLISHED = {"depth_pro": {"image_size": 1536}}
+
 
 def mapped() -> dict[str, str]:
     """Return the class of every architecture that the installed transformers maps to depth estimation."""
