@@ -50,72 +50,27 @@ def real_clone() -> Path | None:
     return real_tao_pytorch()
 
 
-@pytest.fixture(scope="module", params=EXTENT)
-def proven(
-    request: pytest.FixtureRequest,
-    runtime_python: Path,
-    real_clone: Path | None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Any]:
-    """Return what tests/support/coverage_cases.py wrote of classifiers: of a few, or of all."""
-    return prove("classifiers", request.param, runtime_python, real_clone, tmp_path_factory.mktemp("coverage"))
+def proven_of(table: str) -> Any:
+    """Return a fixture: what tests/support/coverage_cases.py wrote of a table's models, of a few or of all."""
+
+    @pytest.fixture(scope="module", params=EXTENT)
+    def fixture(
+        request: pytest.FixtureRequest,
+        runtime_python: Path,
+        real_clone: Path | None,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> dict[str, Any]:
+        return prove(table, request.param, runtime_python, real_clone, tmp_path_factory.mktemp(table))
+
+    return fixture
 
 
-@pytest.fixture(scope="module", params=EXTENT)
-def proven_detectors(
-    request: pytest.FixtureRequest,
-    runtime_python: Path,
-    real_clone: Path | None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Any]:
-    """Return the same for detectors."""
-    return prove("detectors", request.param, runtime_python, real_clone, tmp_path_factory.mktemp("detectors"))
-
-
-@pytest.fixture(scope="module", params=EXTENT)
-def proven_segmenters(
-    request: pytest.FixtureRequest,
-    runtime_python: Path,
-    real_clone: Path | None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Any]:
-    """Return the same for segmenters."""
-    return prove("segmenters", request.param, runtime_python, real_clone, tmp_path_factory.mktemp("segmenters"))
-
-
-@pytest.fixture(scope="module", params=EXTENT)
-def proven_estimators(
-    request: pytest.FixtureRequest,
-    runtime_python: Path,
-    real_clone: Path | None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Any]:
-    """Return the same for depth estimators."""
-    return prove("depth_estimators", request.param, runtime_python, real_clone, tmp_path_factory.mktemp("estimators"))
-
-
-@pytest.fixture(scope="module", params=EXTENT)
-def proven_instances(
-    request: pytest.FixtureRequest,
-    runtime_python: Path,
-    real_clone: Path | None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Any]:
-    """Return the same for instance segmenters."""
-    folder = tmp_path_factory.mktemp("instances")
-    return prove("instance_segmenters", request.param, runtime_python, real_clone, folder)
-
-
-@pytest.fixture(scope="module", params=EXTENT)
-def proven_panoptic(
-    request: pytest.FixtureRequest,
-    runtime_python: Path,
-    real_clone: Path | None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Any]:
-    """Return the same for panoptic segmenters."""
-    folder = tmp_path_factory.mktemp("panoptic")
-    return prove("panoptic_segmenters", request.param, runtime_python, real_clone, folder)
+proven = proven_of("classifiers")
+proven_detectors = proven_of("detectors")
+proven_segmenters = proven_of("segmenters")
+proven_estimators = proven_of("depth_estimators")
+proven_instances = proven_of("instance_segmenters")
+proven_panoptic = proven_of("panoptic_segmenters")
 
 
 def prove(table: str, extent: str, runtime_python: Path, real_clone: Path | None, folder: Path) -> dict[str, Any]:
